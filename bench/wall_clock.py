@@ -1,0 +1,151 @@
+"""Real time, with the same callbacks on scheduler threads; the contract is written in `bench.clock`."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections.abc import Callable
+
+from bench.clock import NS, ClockMisuse, Rank, Tick, to_ns
+
+
+class WallClock:
+    """Real time. Callbacks run on one scheduler thread, cyclic CAN messages on one of their own.
+
+    A hung instrument can so block the bench's own sampling, but never starve the BMS of its state request.
+    A callback that raises stops all callbacks, and its exception is raised at the owner's next sleep.
+    """
+
+    simulated = False
+
+    def __init__(self) -> None:
+        self._zero_ns = time.monotonic_ns()
+        self._changed = threading.Condition()
+        self._heaps: dict[bool, list[tuple[int, int, int, Tick]]] = {False: [], True: []}
+        self._threads: dict[bool, threading.Thread] = {}
+        self._order = 0
+        self._problem: BaseException | None = None
+        self._closed = False
+        self._inside = threading.local()
+
+    @property
+    def in_callback(self) -> bool:
+        """True while the calling thread is inside one of this clock's callbacks."""
+        return bool(getattr(self._inside, "callback", False))
+
+    def now(self) -> float:
+        """Return the seconds since the clock began."""
+        return self.now_ns() / NS
+
+    def now_ns(self) -> int:
+        """Return the nanoseconds since the clock began."""
+        return time.monotonic_ns() - self._zero_ns
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; see `Clock.sleep`."""
+        if not seconds >= 0:
+            raise ValueError(f"cannot sleep for {seconds!r} s")
+        self._wait_until(self.now_ns() + to_ns(seconds))
+
+    def sleep_until(self, at_s: float) -> None:
+        """Wait until the given instant; see `Clock.sleep_until`."""
+        self._wait_until(to_ns(at_s))
+
+    def every(self, period_s: float, callback: Callable[[], None], *, rank: Rank = Rank.CALLBACK) -> Tick:
+        """Call back on an absolute grid, first after one period."""
+        period_ns = to_ns(period_s)
+        if period_ns <= 0:
+            raise ValueError(f"a period must be positive, not {period_s!r} s")
+        return self._push(self.now_ns() + period_ns, callback, rank, period_ns)
+
+    def at(self, at_s: float, callback: Callable[[], None], *, rank: Rank = Rank.CALLBACK) -> Tick:
+        """Call back once at the given instant."""
+        return self._push(to_ns(at_s), callback, rank, 0)
+
+    def spend(self, seconds: float) -> None:
+        """Nothing: on the wall the time has passed already."""
+
+    def settle(self) -> None:
+        """Nothing: on the wall the time has passed already."""
+
+    def serve(self) -> None:
+        """Nothing: virtual instruments in another process serve themselves."""
+
+    def forget_silence(self, port: int) -> None:
+        """Nothing: real instruments do not announce their silence."""
+
+    def is_silent(self, port: int) -> bool:
+        """Real instruments do not announce their silence."""
+        return False
+
+    def close(self) -> None:
+        """Stop the scheduler threads; a callback that hangs is left behind after 2 s."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads.values():
+            if thread is not threading.current_thread():
+                thread.join(2.0)
+
+    def _push(self, due_ns: int, callback: Callable[[], None], rank: Rank, period_ns: int) -> Tick:
+        cyclic_can = rank is Rank.CAN
+        with self._changed:
+            if self._closed:
+                raise ClockMisuse("the clock is closed")
+            self._order += 1
+            tick = Tick(callback, rank, period_ns, self._order)
+            heapq.heappush(self._heaps[cyclic_can], (due_ns, int(rank), tick.order, tick))
+            if cyclic_can not in self._threads:
+                name = "bmsbench-can" if cyclic_can else "bmsbench-clock"
+                thread = threading.Thread(target=self._schedule, args=(cyclic_can,), name=name, daemon=True)
+                self._threads[cyclic_can] = thread
+                thread.start()
+            self._changed.notify_all()
+            return tick
+
+    def _wait_until(self, target_ns: int) -> None:
+        if self.in_callback:
+            raise ClockMisuse("a callback must not sleep: leave the rest to the next tick")
+        with self._changed:
+            while True:
+                if self._problem is not None:
+                    problem, self._problem = self._problem, None
+                    raise problem
+                remaining_ns = target_ns - self.now_ns()
+                if remaining_ns <= 0:
+                    return
+                self._changed.wait(remaining_ns / NS)
+
+    def _schedule(self, cyclic_can: bool) -> None:
+        self._inside.callback = True
+        heap = self._heaps[cyclic_can]
+        while True:
+            with self._changed:
+                if self._closed:
+                    return
+                if not heap:
+                    self._changed.wait()
+                    continue
+                due_ns, rank, order, tick = heap[0]
+                wait_ns = due_ns - self.now_ns()
+                if wait_ns > 0 and not tick.cancelled:
+                    self._changed.wait(wait_ns / NS)
+                    continue
+                heapq.heappop(heap)
+                if tick.cancelled:
+                    continue
+                if tick.period_ns:
+                    # A missed slot is skipped, never sent back to back: a supervised BMS would object.
+                    missed = max(0, -wait_ns // tick.period_ns)
+                    due_ns += (missed + 1) * tick.period_ns
+                    heapq.heappush(heap, (due_ns, rank, order, tick))
+            try:
+                tick.callback()
+            except BaseException as problem:  # noqa: BLE001 - handed to the owner at its next sleep
+                with self._changed:
+                    self._problem = self._problem or problem
+                    for _, _, _, other in heap:
+                        other.cancelled = True
+                    heap.clear()
+                    self._changed.notify_all()
