@@ -145,9 +145,7 @@ class Range:
             OutOfRange: it does not, or it is not a number.
         """
         if not self.contains(value):
-            raise OutOfRange(
-                f"{what}: {value:g} {self.unit} is outside {self.low:g} to {self.high:g} {self.unit}"
-            )
+            raise OutOfRange(f"{what}: {value:g} {self.unit} is outside {self.low:g} to {self.high:g} {self.unit}")
         return value
 
 
