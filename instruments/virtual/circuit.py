@@ -1,0 +1,239 @@
+"""The one circuit that everything virtual shares: when the BMS opens, the current really stops.
+
+::
+
+    supply  ┐                                  reference shunt   BMS switches    BMS shunt
+    load    ├─ bus (capacitors) ─ disconnect ─ wires ─ [R_ref] ─── switch ─────── [R_bms] ─ cells
+    bidir   ┘                                                P+                B+
+
+Currents are positive when they charge the pack. Time is asked from `now_ns`; every reading and every change of a
+setting first catches up to it. Not modelled: inductance (a current stops at once), rise times and control loops of
+the instruments, contact bounce, switching delays (the behaviour of BMS and relay times its own commands).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import Literal
+
+from instruments.virtual.circuit_flow import Flow
+from instruments.virtual.circuit_node import Branch, Step
+from instruments.virtual.circuit_stages import Disconnect, SinkStage, SourceStage, Stage, Switches, TwoQuadrantStage
+from instruments.virtual.pack import Pack
+
+_STRAY_F = 1e-6  # wires and terminals, so that the bus has a voltage also with every instrument off its terminals
+_NEVER_OHM = inf
+
+
+class Circuit:
+    """Pack, switches, shunts, wires and instruments' power stages, advanced by a clock."""
+
+    def __init__(
+        self,
+        pack: Pack,
+        *,
+        now_ns: Callable[[], int],
+        topology: Literal["separate", "common"],
+        wiring_ohm: float = 0.010,
+        reference_shunt_ohm: float = 0.0005,
+        bms_shunt_ohm: float = 0.0001,
+        switch_ohm: float = 0.001,
+        precharge_ohm: float = 47.0,
+        diode_v: float = 0.7,
+        leakage_ohm: float | None = None,
+        supply_capacitance_f: float = 2e-3,
+        load_capacitance_f: float = 1e-4,
+        bidirectional_capacitance_f: float = 2e-3,
+        bleeder_ohm: float = 20_000.0,
+        load_full_current_a: float = 200.0,
+        load_minimum_v: float = 1.3,
+    ) -> None:
+        """Build it with everything off and open, the bus at 0 V, the pack rested.
+
+        `leakage_ohm` is the resistance of an open switch: 1 MΩ for MOSFETs (`separate`) and none for contactors
+        unless given. `bleeder_ohm` discharges the capacitor of a supply that is off (40 s with 2 mF).
+        """
+        if topology not in ("separate", "common"):
+            raise ValueError(f"virtual circuit: topology '{topology}' is neither 'separate' nor 'common'")
+        self.pack = pack
+        self.reference_shunt_ohm, self.bms_shunt_ohm = reference_shunt_ohm, bms_shunt_ohm
+        self.reference_shunt_reversed = False  # wiring faults of the sense leads: signs of readings only
+        self.pack_sense_reversed = False
+        self._wiring_ohm, self._switch_ohm, self._precharge_ohm = wiring_ohm, switch_ohm, precharge_ohm
+        self._diode_v = diode_v
+        self._leak_ohm = leakage_ohm if leakage_ohm is not None else (1e6 if topology == "separate" else _NEVER_OHM)
+        self.supply = SourceStage(self, "supply", supply_capacitance_f, bleeder_ohm)
+        self.bidirectional = TwoQuadrantStage(self, "bidirectional", bidirectional_capacitance_f, bleeder_ohm)
+        self.load = SinkStage(self, "load", load_capacitance_f, load_full_current_a, load_minimum_v)
+        self.switches = Switches(self, topology)
+        self.disconnect = Disconnect(self)
+        self._stages: tuple[Stage, ...] = (self.supply, self.bidirectional, self.load)
+        self._flow = Flow(pack, now_ns, self._source_steps, self._branch, self._capacitance_f)
+        pack.before_reading = self.catch_up
+        pack.after_change = self.changed
+
+    # -- time ------------------------------------------------------------------------------------------------
+
+    def catch_up(self) -> None:
+        """Bring everything to now. Readings do this by themselves."""
+        self._flow.catch_up()
+
+    def changed(self) -> None:
+        """Continue from now with changed settings. Stages, switches and pack call this by themselves."""
+        self._flow.changed()
+
+    # -- readings --------------------------------------------------------------------------------------------
+
+    def pack_current_a(self) -> float:
+        """Return the true current in the common branch, in amperes, positive charging."""
+        self._flow.catch_up()
+        return self._flow.current_a
+
+    def reference_shunt_v(self) -> float:
+        """Return the voltage at the sense terminals of the bench's shunt, in volts (positive charging)."""
+        drop_v = self.pack_current_a() * self.reference_shunt_ohm
+        return -drop_v if self.reference_shunt_reversed else drop_v
+
+    def bms_shunt_v(self) -> float:
+        """Return the voltage at the BMS's own shunt, in volts, positive charging."""
+        return self.pack_current_a() * self.bms_shunt_ohm
+
+    def pack_side_v(self) -> float:
+        """Return the voltage on the cells' side of the BMS switch (B+ to B-), in volts."""
+        terminal_v = self.pack.terminal_v(self.pack_current_a())
+        return -terminal_v if self.pack_sense_reversed else terminal_v
+
+    def bench_side_v(self) -> float:
+        """Return the voltage on the bench's side of the BMS switch (P+ to P-), in volts.
+
+        With the disconnect open nothing is attached there: the pack shows through closed switches, otherwise 0 V.
+        """
+        current_a = self.pack_current_a()
+        if self.disconnect.conducts:
+            return self._flow.bus_v - current_a * (self._wiring_ohm + self.reference_shunt_ohm)
+        drop_v = self.switches.rest_drop_v(self._diode_v)
+        return 0.0 if drop_v is None else self.pack.terminal_v(current_a) - drop_v
+
+    def bus_v(self) -> float:
+        """Return the voltage at the terminals of supply and load, in volts."""
+        self._flow.catch_up()
+        return self._flow.bus_v
+
+    def power_balance_w(self) -> dict[str, float]:
+        """Return the power each element puts into the circuit now, in watts; sums to zero.
+
+        Sources positive, consumers and charging cells negative; a stage's own capacitor counts with the stage.
+        """
+        current_a, flow = self.pack_current_a(), self._flow
+        heat = current_a * current_a
+        conducting = self._branch().side(flow.bus_v, self.pack.inner_v())[0]
+        switch_ohm = 1.0 / conducting - self._series_ohm() if conducting else 0.0
+        return {
+            **{stage.name: flow.bus_v * self.stage_current_a(stage) for stage in self._stages},
+            "stray": -flow.bus_v * _STRAY_F * flow.bus_v_per_s,
+            "wiring": -heat * self._wiring_ohm,
+            "reference_shunt": -heat * self.reference_shunt_ohm,
+            "switch": -heat * switch_ohm - current_a * flow.branch_drop_v,
+            "bms_shunt": -heat * self.bms_shunt_ohm,
+            "cell_resistance": -heat * self.pack.r0_sum_ohm,
+            "cell_polarisation": -current_a * self.pack.polarisation_v(),
+            "cell_chemistry": -current_a * (self.pack.inner_v() - self.pack.polarisation_v()),
+        }
+
+    # -- wiring ----------------------------------------------------------------------------------------------
+
+    @property
+    def wiring_ohm(self) -> float:
+        """Resistance of both leads between bus and device, in ohms."""
+        return self._wiring_ohm
+
+    @wiring_ohm.setter
+    def wiring_ohm(self, value_ohm: float) -> None:
+        if not 0.0 <= value_ohm < inf:
+            raise ValueError(f"virtual circuit, wiring: {value_ohm!r} Ω is not a resistance")
+        self.catch_up()
+        self._wiring_ohm = value_ohm
+        self.changed()
+
+    @property
+    def supply_disconnected(self) -> bool:
+        """Whether the supply's leads are off the bus."""
+        return self.supply.disconnected
+
+    @supply_disconnected.setter
+    def supply_disconnected(self, value: bool) -> None:
+        self.supply.disconnected = value
+
+    @property
+    def load_disconnected(self) -> bool:
+        """Whether the load's leads are off the bus."""
+        return self.load.disconnected
+
+    @load_disconnected.setter
+    def load_disconnected(self, value: bool) -> None:
+        self.load.disconnected = value
+
+    # -- for the stages --------------------------------------------------------------------------------------
+
+    def stage_voltage_v(self, stage: Stage) -> float:
+        """Return the voltage at a stage's terminals, in volts."""
+        self._flow.catch_up()
+        return stage.loose_v() if stage.disconnected else self._flow.bus_v
+
+    def stage_current_a(self, stage: Stage) -> float:
+        """Return the current a stage pushes into the bus, its capacitor's included, in amperes."""
+        self._flow.catch_up()
+        if stage.disconnected:
+            return 0.0
+        return self._pushed_a()[stage.name] - stage.capacitance_f * self._flow.bus_v_per_s
+
+    def stage_limits(self, stage: Stage) -> bool:
+        """Whether a stage that is on is at its current limit rather than at its voltage."""
+        self._flow.catch_up()
+        if stage.disconnected:
+            return False
+        step, bus_v = stage.step(), self._flow.bus_v
+        return bus_v < step.at_v or (bus_v > step.at_v and step.a_above < 0.0)
+
+    def _pushed_a(self) -> dict[str, float]:
+        """Return the regulated current of every attached stage; what holds the voltage gives what is missing."""
+        bus_v = self._flow.bus_v
+        left_a = self._flow.current_a + self._capacitance_f() * self._flow.bus_v_per_s
+        pushed: dict[str, float] = {}
+        holding: list[Stage] = []
+        for stage in self._stages:
+            if stage.disconnected:
+                continue
+            step = stage.step()
+            if bus_v == step.at_v:
+                holding.append(stage)
+                continue
+            a, g = step.side(bus_v, up=True)
+            pushed[stage.name] = a - g * bus_v
+            left_a -= pushed[stage.name]
+        for index, stage in enumerate(holding):
+            step = stage.step()
+            low_a, high_a = step.a_above - step.g_above * bus_v, step.a_below - step.g_below * bus_v
+            share_a = left_a if index == len(holding) - 1 else min(max(left_a, low_a), high_a)
+            pushed[stage.name] = share_a
+            left_a -= share_a
+        return pushed
+
+    # -- for the flow ----------------------------------------------------------------------------------------
+
+    def _source_steps(self) -> list[Step]:
+        return [stage.step() for stage in self._stages if not stage.disconnected]
+
+    def _capacitance_f(self) -> float:
+        return _STRAY_F + sum(stage.capacitance_f for stage in self._stages if not stage.disconnected)
+
+    def _series_ohm(self) -> float:
+        return self._wiring_ohm + self.reference_shunt_ohm + self.bms_shunt_ohm + self.pack.r0_sum_ohm
+
+    def _branch(self) -> Branch:
+        if not self.disconnect.conducts:
+            return Branch(0.0, 0.0, 0.0, 0.0)
+        return self.switches.branch(
+            self._series_ohm(), self._switch_ohm, self._precharge_ohm, self._diode_v, self._leak_ohm
+        )

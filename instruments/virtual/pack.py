@@ -1,0 +1,272 @@
+"""A battery pack: cells in series, each an equivalent circuit with temperature.
+
+Per cell, current positive when charging (standards reference, section 9)::
+
+    dz/dt  = I / (3600 C)                              z  state of charge, coulomb efficiency 1
+    dV1/dt = (R1(z,T) I - V1) / tau                    one RC pair, tau fixed, so C1 = tau / R1
+    v      = OCV(z) + I R0(z,T) + V1
+    Cth dT/dt = I² R0 + V1²/R1 - (T - Tamb) / Rth
+
+The time constant is the same in every cell. Between two *anchors* the resistances are frozen (taken at the
+middle of the stretch) and the open-circuit voltage is a chord; then the whole pack follows from three integrals of
+the current, and reading it changes nothing. `Circuit` decides the anchors and hands the integrals in; `advance`
+does the same for a constant current without a circuit.
+
+Not modelled: hysteresis, entropic heat, self-discharge, balancing current, ageing, heat between neighbours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import exp, expm1
+from statistics import NormalDist
+
+from instruments.virtual.chemistry import OcvCurve
+
+TAU_S = 30.0  # standards reference 9.2: tau of the RC pair
+_THERMAL_J_PER_K = 2000.0  # 9.2, "thermal, for this plant"
+_THERMAL_K_PER_W = 2.5
+_ACTIVATION_K = 20_000.0 / 8.314462618  # Arrhenius, Ea / R
+_KELVIN = 273.15
+_REFERENCE_K = 298.15
+_EDGE_RISE = 0.2  # resistances are 1.2 times as large at 0 and 100 %
+_FULL_GAIN, _FULL_WIDTH = 4.0, 0.01  # R1 grows near full, so that a cell relaxes after a trip
+# Longest stretch between anchors, as change of state of charge, tighter where the curve bends: chord and frozen
+# resistances then stay within some 50 µV per cell.
+_STRIDE, _STRIDE_AT_EDGE = 4e-4, 4e-5
+_LONGEST_S = 1024.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is special about one cell; resistances at 25 °C and 50 % state of charge."""
+
+    capacity_ah: float
+    r0_ohm: float
+    r1_ohm: float
+    soc_pct: float
+    ambient_offset_k: float = 0.0  # warmer or cooler place in the pack
+
+    def __post_init__(self) -> None:
+        for name in ("capacity_ah", "r0_ohm", "r1_ohm"):
+            if not getattr(self, name) > 0.0:
+                raise ValueError(f"cell: {name} is {getattr(self, name)!r}, must be above 0")
+
+
+class Pack:
+    """Cells in series. Every reading first asks the circuit that owns it to catch up with time."""
+
+    def __init__(self, cells: Sequence[Cell], *, curve: OcvCurve, ambient_degc: float = 25.0) -> None:
+        if not cells:
+            raise ValueError("pack: needs at least one cell")
+        self.cells = tuple(cells)
+        self.curve = curve
+        self.pair_rate = 1.0 / TAU_S
+        #: Called before every reading and before and after a change of ambient; the circuit puts itself here.
+        self.before_reading: Callable[[], None] = _nothing
+        self.after_change: Callable[[], None] = _nothing
+        self._ambient_degc = ambient_degc
+        self._per_c = [1.0 / (3600.0 * cell.capacity_ah) for cell in cells]
+        self._z = [cell.soc_pct / 100.0 for cell in cells]
+        self._v1 = [0.0] * len(cells)
+        self._temp = [ambient_degc + cell.ambient_offset_k for cell in cells]
+        self.moment((0.0, 0.0, 0.0, 0.0))
+        self.anchor(0.0, 1.0)
+
+    @classmethod
+    def demonstration(
+        cls,
+        *,
+        seed: int,
+        soc_pct: float = 50.0,
+        ambient_degc: float = 25.0,
+        cells: int = 16,
+        capacity_ah: float = 100.0,
+        chemistry: str = "lfp_a",
+    ) -> Pack:
+        """Return the demonstration pack of standards reference 9.2 with a spread between its cells.
+
+        Spread, 1 sigma: capacity 0.75 %, resistance 4 %, state of charge 1 %, place 0.7 K; cut at 2 sigma. It is
+        a hash of (seed, cell, property): a cell is the same whatever is drawn for others. R scales with 1/C.
+        """
+        total_ohm = 0.1 / capacity_ah  # 1.0 mΩ at 100 Ah
+
+        def one(k: int) -> Cell:
+            resistance = 1.0 + 0.04 * _spread(seed, k, "resistance")
+            return Cell(
+                capacity_ah=capacity_ah * (1.0 + 0.0075 * _spread(seed, k, "capacity")),
+                r0_ohm=0.4 * total_ohm * resistance,
+                r1_ohm=0.6 * total_ohm * resistance,
+                soc_pct=soc_pct + 1.0 * _spread(seed, k, "soc"),
+                ambient_offset_k=0.7 * _spread(seed, k, "place"),
+            )
+
+        return cls([one(k) for k in range(cells)], curve=OcvCurve.named(chemistry), ambient_degc=ambient_degc)
+
+    # -- readings --------------------------------------------------------------------------------------------
+
+    @property
+    def ambient_degc(self) -> float:
+        """Temperature around the pack, in degrees Celsius."""
+        return self._ambient_degc
+
+    @ambient_degc.setter
+    def ambient_degc(self, value_degc: float) -> None:
+        if not -273.15 < value_degc < 1000.0:  # a NaN lands here too
+            raise ValueError(f"ambient temperature: {value_degc!r} °C is not a temperature")
+        self.before_reading()
+        self.anchor(0.0, 0.0)  # what was, was under the old ambient
+        self._ambient_degc = value_degc
+        self.after_change()
+
+    def cell_voltages_v(self, current_a: float) -> list[float]:
+        """Return the voltage of each cell while this current (positive charging) flows, in volts."""
+        self.before_reading()
+        q, e, j = self._q, self._e, self._j
+        return [
+            ocv + chord * q + v1 * e + r1 * j + r0 * current_a
+            for ocv, chord, v1, r1, r0 in zip(self._ocv, self._chord, self._v1, self._r1, self._r0, strict=True)
+        ]
+
+    def terminal_v(self, current_a: float) -> float:
+        """Return the voltage between the pack's cell terminals while this current flows, in volts."""
+        self.before_reading()
+        return self.emf_v(self._e, self._q, self._j) + self.r0_sum_ohm * current_a
+
+    def temperatures_degc(self) -> list[float]:
+        """Return the temperature of each cell, in degrees Celsius."""
+        self.before_reading()
+        return self._temperatures()
+
+    def soc_pct(self) -> float:
+        """Return the mean state of charge of the cells, in percent."""
+        states = self.states_of_charge_pct()
+        return sum(states) / len(states)
+
+    def states_of_charge_pct(self) -> list[float]:
+        """Return the state of charge of each cell, in percent."""
+        self.before_reading()
+        return [100.0 * (z + k * self._q) for z, k in zip(self._z, self._per_c, strict=True)]
+
+    def charge_ah(self) -> float:
+        """Return the mean charge in the cells above their empty mark, in ampere-hours."""
+        self.before_reading()
+        held = sum((z + k * self._q) / k for z, k in zip(self._z, self._per_c, strict=True))
+        return held / 3600.0 / len(self._z)
+
+    def advance(self, current_a: float, duration_s: float) -> None:
+        """Let a constant current flow for a time. For a pack without a circuit; a circuit advances its own."""
+        left_s = duration_s
+        while left_s > 0.0:
+            step_s = min(left_s, self.stride_s(current_a))
+            self.anchor(current_a, step_s)
+            fade = exp(-self.pair_rate * step_s)
+            self.moment((step_s, current_a * step_s, current_a * (1.0 - fade), current_a**2 * step_s))
+            left_s -= step_s
+        self.anchor(current_a, self.stride_s(current_a))
+
+    # -- for the circuit: stretches between anchors ----------------------------------------------------------
+
+    def stride_s(self, current_a: float) -> float:
+        """Return how long a stretch with this current may be before a new anchor, in seconds."""
+        edge = max(self._z) > 0.94 or min(self._z) < 0.16
+        limit = _STRIDE_AT_EDGE if edge else _STRIDE
+        drift_per_s = abs(current_a) * max(self._per_c)
+        return _LONGEST_S if drift_per_s * _LONGEST_S <= limit else limit / drift_per_s
+
+    def anchor(self, expected_a: float, stretch_s: float) -> None:
+        """Start a new stretch here: keep this moment's state, refresh resistances and chords for what is ahead."""
+        self._commit()
+        half_c = 0.5 * expected_a * stretch_s
+        r0s, r1s = [], []
+        for cell, z, per_c, temp in zip(self.cells, self._z, self._per_c, self._temp, strict=True):
+            z += half_c * per_c
+            # Beyond empty and full the resistances keep their end values: the exponential would explode.
+            z = 0.0 if z < 0.0 else 1.0 if z > 1.0 else z
+            skew = 2.0 * z - 1.0
+            factor = (1.0 + _EDGE_RISE * skew * skew) * exp(
+                _ACTIVATION_K * (1.0 / (temp + _KELVIN) - 1.0 / _REFERENCE_K)
+            )
+            r0s.append(cell.r0_ohm * factor)
+            if z > 0.7:  # below, the term is smaller than a double can see
+                factor *= 1.0 + _FULL_GAIN * exp((z - 1.0) / _FULL_WIDTH)
+            r1s.append(cell.r1_ohm * factor)
+        self._r0, self._r1 = r0s, r1s
+        self.r0_sum_ohm, self.r1_sum_ohm = sum(r0s), sum(r1s)
+        self._ocv = self.curve.volts(self._z)
+        self._ocv_sum, self.pair_v = sum(self._ocv), sum(self._v1)
+        self.expect_charge(2.0 * half_c)
+
+    def expect_charge(self, charge_c: float) -> None:
+        """Lay the chords of the open-circuit voltage over the charge that this stretch is expected to move."""
+        self.expected_c = charge_c
+        if abs(charge_c) < 1e-3:  # a chord this short loses its digits: take the tangent
+            self._chord = [self.curve.slope_v(z) * k for z, k in zip(self._z, self._per_c, strict=True)]
+        else:
+            ends = self.curve.volts([z + charge_c * k for z, k in zip(self._z, self._per_c, strict=True)])
+            self._chord = [(end - start) / charge_c for end, start in zip(ends, self._ocv, strict=True)]
+        self.stiffness_v_per_c = sum(self._chord)
+
+    def inner_v(self) -> float:
+        """Return open-circuit voltage plus polarisation at the moment of the last reading, in volts."""
+        return self.emf_v(self._e, self._q, self._j)
+
+    def polarisation_v(self) -> float:
+        """Return the polarisation of all cells at the moment of the last reading, in volts."""
+        return self.pair_v * self._e + self.r1_sum_ohm * self._j
+
+    def emf_v(self, fade: float, charge_c: float, remembered_a: float) -> float:
+        """Return open-circuit voltage plus polarisation of all cells for these integrals, in volts."""
+        return (
+            self._ocv_sum + self.stiffness_v_per_c * charge_c + self.pair_v * fade + self.r1_sum_ohm * remembered_a
+        )
+
+    def moment(self, integrals: tuple[float, float, float, float]) -> None:
+        """Say which moment after the anchor the readings are for.
+
+        The integrals since the anchor: elapsed time (s), charge (C), current remembered by the RC pair (A), squared
+        current (A² s).
+        """
+        self.integrals = integrals
+        self._elapsed_s, self._q, self._j, self._w = integrals
+        self._e = exp(-self.pair_rate * integrals[0])
+
+    def _commit(self) -> None:
+        if self._elapsed_s == 0.0:
+            return
+        self._temp = self._temperatures()
+        self._z = [z + k * self._q for z, k in zip(self._z, self._per_c, strict=True)]
+        self._v1 = [v1 * self._e + r1 * self._j for v1, r1 in zip(self._v1, self._r1, strict=True)]
+        self.moment((0.0, 0.0, 0.0, 0.0))
+
+    def _temperatures(self) -> list[float]:
+        """Exact for constant heat; the heat of the RC pair is averaged with the mean current of the stretch."""
+        t = self._elapsed_s
+        if t == 0.0:
+            return list(self._temp)
+        mean_a = self._q / t
+        once = -expm1(-self.pair_rate * t) / self.pair_rate
+        twice = -expm1(-2.0 * self.pair_rate * t) / (2.0 * self.pair_rate)
+        keep = exp(-t / (_THERMAL_J_PER_K * _THERMAL_K_PER_W))
+        out = []
+        for cell, temp, v1, r0, r1 in zip(self.cells, self._temp, self._v1, self._r0, self._r1, strict=True):
+            goal = r1 * mean_a
+            pair_v2s = v1 * v1 * twice + 2.0 * v1 * goal * (once - twice) + goal * goal * (t - 2.0 * once + twice)
+            heat_w = (r0 * self._w + pair_v2s / r1) / t
+            settled = self._ambient_degc + cell.ambient_offset_k + _THERMAL_K_PER_W * heat_w
+            out.append(settled + (temp - settled) * keep)
+        return out
+
+
+def _nothing() -> None:
+    """Stand for the circuit of a pack that has none."""
+
+
+def _spread(seed: int, cell: int, what: str) -> float:
+    """Return a normal deviate that depends on its arguments alone, cut at two standard deviations."""
+    digest = hashlib.blake2b(f"{seed}/{cell}/{what}".encode(), digest_size=8).digest()
+    low, high = NormalDist().cdf(-2.0), NormalDist().cdf(2.0)
+    fraction = (int.from_bytes(digest, "big") + 0.5) / 2.0**64
+    return NormalDist().inv_cdf(low + (high - low) * fraction)
