@@ -1,0 +1,317 @@
+"""A bench definition: what stands on one table, how it is wired, and what nothing may leave."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from bench.errors import DefinitionError
+from bench.loading import Frozen, nearest, read_toml, validate
+from bench.uncertainty import Accuracy, Budget, Contribution, rectangular
+
+DEFINITIONS = Path(__file__).parent / "definitions"
+HIGH_VOLTAGE_V = 60.0  # above this, interlock and disconnect are mandatory
+ROLES = ("supply", "load", "bidirectional", "reference_meter", "pack_meter", "disconnect")
+
+
+class BenchSection(Frozen):
+    """Name and clock."""
+
+    name: str
+    title: str = ""
+    clock: Literal["simulated", "wall"]
+    simulated: bool
+    location: str = ""
+
+
+class InstrumentSection(Frozen):
+    """One instrument on the table."""
+
+    driver: str
+    address: str
+    model: str = Field(default="", description="what the driver must find")
+    serial: str = Field(default="", description="the serial number the driver must find, if known")
+    accuracy: dict[str, Accuracy] = Field(default_factory=dict, description="per quantity: voltage, current")
+    calibrated: datetime.date | None = None
+    calibration_due: datetime.date | None = None
+    certificate: str = ""
+    integration_s: float = Field(default=0.0, ge=0.0, description="averaging time of one reading")
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class CanBinding(Frozen):
+    """Which adapter a CAN link uses."""
+
+    medium: Literal["can"]
+    interface: str
+    channel: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class ModbusBinding(Frozen):
+    """Which port or host a Modbus link uses."""
+
+    medium: Literal["modbus"]
+    address: str
+
+
+Binding = Annotated[CanBinding | ModbusBinding, Field(discriminator="medium")]
+
+
+class ReferenceShunt(Frozen):
+    """The bench's own shunt, in the one branch common to source and sink."""
+
+    ohm: float = Field(gt=0)
+    positive_means: Literal["charge", "discharge"] = Field(description="what a positive meter reading means")
+    range_a: float = Field(gt=0, description="range of the reference current")
+    uncertainty_pct: float = Field(gt=0, description="calibration, expanded (k = 2)")
+    drift_pct: float = Field(default=0.0, ge=0)
+    tempco_ppm_per_k: float = Field(default=0.0, ge=0)
+    temperature_span_k: float = Field(default=0.0, ge=0)
+    thermal_emf_v: float = Field(default=0.0, ge=0, description="limit of thermo-electric voltage")
+
+    @property
+    def sign(self) -> int:
+        """+1, or -1 where a positive reading means discharge."""
+        return 1 if self.positive_means == "charge" else -1
+
+    def budget(self, current_a: float, meter: Accuracy) -> Budget:
+        """Return the uncertainty budget of a reference current, in amperes (metrology reference 6.3)."""
+        share = abs(current_a) / 100.0
+        ppm = self.tempco_ppm_per_k * self.temperature_span_k * 1e-6
+        return Budget(
+            "A",
+            (
+                Contribution("shunt calibration", self.uncertainty_pct * share / 2.0),
+                Contribution("shunt drift", rectangular(self.drift_pct * share)),
+                Contribution("shunt temperature", rectangular(ppm * abs(current_a))),
+                Contribution("thermo-electric voltage", rectangular(self.thermal_emf_v / self.ohm)),
+                Contribution("meter", meter.standard(current_a * self.ohm) / self.ohm),
+            ),
+        )
+
+
+class Topology(Frozen):
+    """How it is wired."""
+
+    current_path: Literal["power"] = "power"
+    cells: Literal["pack"] = "pack"
+    reference_shunt: ReferenceShunt
+    remote_sense: Literal["none", "bench_side", "pack_side"] = "none"
+    fuse_a: float = Field(gt=0)
+    wiring_a: float = Field(gt=0)
+    disconnect_a: float = Field(gt=0)
+    voltage_class: Literal["extra_low", "high"] = "extra_low"
+    lead_ohm: float = Field(default=0.002, ge=0, description="declared resistance of the power leads")
+    references: dict[str, str] = Field(
+        default_factory=dict,
+        description="what each terminal or adapter is referred to: isolated, earth, B-, P-",
+    )
+
+
+class Envelope(Frozen):
+    """What nothing may leave."""
+
+    max_v: float = Field(gt=0)
+    min_v: float = Field(ge=0)
+    charge_a: float = Field(gt=0)
+    discharge_a: float = Field(gt=0)
+    max_w: float = Field(gt=0)
+    max_degc: float = 60.0
+    min_degc: float = 0.0
+    energy_wh: float = Field(gt=0, description="per test, either direction")
+
+
+class Environment(Frozen):
+    """Ambient, as far as it is declared rather than measured."""
+
+    temperature_degc: float | None = None
+    humidity_pct: float | None = None
+
+
+class Definition(Frozen):
+    """Everything a bench file says. `source` is the file it came from."""
+
+    schema_version: Literal[1] = 1
+    bench: BenchSection
+    instruments: dict[str, InstrumentSection] = Field(min_length=1)
+    roles: dict[str, str]
+    links: dict[str, Binding] = Field(min_length=1)
+    topology: Topology
+    envelope: Envelope
+    environment: Environment = Environment()
+    interlock: str = ""
+    emergency_stop: str = ""
+    source: Path = Field(default=Path(), exclude=True)
+
+    @model_validator(mode="after")
+    def _wired_as_a_bench(self) -> Definition:
+        self._check_roles()
+        self._check_addresses()
+        self._check_references()
+        self._check_ratings()
+        if self.topology.remote_sense == "pack_side":
+            raise ValueError(
+                "topology.remote_sense: 'pack_side' would let the supply regulate across the DUT's open switch; "
+                "write 'bench_side' or 'none'"
+            )
+        return self
+
+    def _check_roles(self) -> None:
+        for role, name in self.roles.items():
+            if role not in ROLES:
+                raise ValueError(f"roles.{role}: is no role{nearest(role, ROLES)}")
+            if name not in self.instruments:
+                raise ValueError(f"roles.{role}: {name!r} is no instrument{nearest(name, self.instruments)}")
+        for role in ("reference_meter", "pack_meter"):
+            if role not in self.roles:
+                raise ValueError(f"roles.{role}: is missing; a judgement needs a witness that is not the BMS")
+        pair = "supply" in self.roles and "load" in self.roles
+        if pair == ("bidirectional" in self.roles):
+            raise ValueError("roles: write either supply and load, or bidirectional")
+        taken: dict[str, str] = {}
+        for role, name in self.roles.items():
+            if name in taken:
+                raise ValueError(f"roles.{role}: instrument {name!r} already plays {taken[name]}")
+            taken[name] = role
+
+    def _check_addresses(self) -> None:
+        taken: dict[tuple[str, str], str] = {}
+        for name, instrument in self.instruments.items():
+            key = (instrument.address, str(instrument.options.get("channel", "")))
+            if key in taken:
+                raise ValueError(
+                    f"instruments.{name}.address: {instrument.address!r} is already used by {taken[key]!r}; "
+                    "two roles on one address would command each other"
+                )
+            taken[key] = name
+        virtual = [name for name, part in self.instruments.items() if part.address.startswith("virtual:")]
+        if self.bench.clock == "simulated" and len(virtual) != len(self.instruments):
+            real = sorted(set(self.instruments) - set(virtual))
+            raise ValueError(f"bench.clock: 'simulated' needs virtual: addresses everywhere, not at {real}")
+        if self.bench.clock == "wall" and virtual:
+            raise ValueError(
+                f"instruments.{virtual[0]}.address: a virtual: address lives in simulated time; write "
+                "bench.clock = 'simulated', or the tcp: address that 'bmsbench lab' prints"
+            )
+
+    def _check_references(self) -> None:
+        named = {part: ref for part, ref in self.topology.references.items() if ref != "isolated"}
+        known = ("isolated", "earth", "B-", "P-")
+        for part, reference in named.items():
+            if reference not in known:
+                raise ValueError(
+                    f"topology.references.{part}: {reference!r} is not valid{nearest(reference, known)}"
+                )
+        if len(set(named.values())) > 1:
+            listed = ", ".join(f"{part} to {ref}" for part, ref in sorted(named.items()))
+            raise ValueError(
+                f"topology.references: {listed}: two different non-isolated references carry current round the "
+                "shunt; isolate all but one"
+            )
+
+    def _check_ratings(self) -> None:
+        largest = max(self.envelope.charge_a, self.envelope.discharge_a)
+        for key in ("fuse_a", "wiring_a", "disconnect_a"):
+            rating = getattr(self.topology, key)
+            if largest > rating:
+                raise ValueError(
+                    f"topology.{key}: {rating:g} A is below the envelope's {largest:g} A; lower "
+                    "envelope.charge_a and envelope.discharge_a or fit a larger part"
+                )
+        if self.envelope.min_v >= self.envelope.max_v:
+            raise ValueError("envelope.min_v: must be below envelope.max_v")
+        if self.envelope.max_v > HIGH_VOLTAGE_V or self.topology.voltage_class == "high":
+            missing = [
+                word
+                for word, there in (("interlock", self.interlock), ("disconnect", "disconnect" in self.roles))
+                if not there
+            ]
+            if missing:
+                raise ValueError(f"above {HIGH_VOLTAGE_V:g} V {' and '.join(missing)} are mandatory")
+
+    @property
+    def name(self) -> str:
+        """The bench's name."""
+        return self.bench.name
+
+    @property
+    def reference_meter(self) -> InstrumentSection:
+        """The meter on the reference shunt."""
+        return self.instruments[self.roles["reference_meter"]]
+
+
+def refuse_hardware(definition: Definition) -> None:
+    """Let pass only definitions that cannot reach hardware.
+
+    Raises:
+        DefinitionError: `simulated` is not true, or an address is neither in-process nor loopback.
+    """
+    where = definition.source.name or definition.name
+    if not definition.bench.simulated:
+        raise DefinitionError(
+            f"{where}, bench.simulated: false. Benches with real hardware are refused until the guardian exists "
+            "that makes them safe when this program dies; see docs/safety.md"
+        )
+    for name, instrument in definition.instruments.items():
+        if not _harmless(instrument.address):
+            raise DefinitionError(
+                f"{where}, instruments.{name}.address: {instrument.address!r} is neither in-process (virtual:) nor "
+                "loopback (tcp:127.0.0.1:PORT), so the bench is not simulated"
+            )
+    for name, binding in definition.links.items():
+        if isinstance(binding, ModbusBinding):
+            harmless, shown = _harmless(binding.address), binding.address
+        else:
+            host = str(binding.options.get("host", ""))
+            in_process = binding.interface in ("bmsbench", "virtual")
+            harmless = in_process or (binding.interface == "socketcand" and _loopback(host))
+            shown = f"{binding.interface} {binding.channel} {host}".strip()
+        if not harmless:
+            raise DefinitionError(f"{where}, links.{name}: {shown!r} is neither in-process nor loopback")
+
+
+def _harmless(address: str) -> bool:
+    if address.startswith("virtual:"):
+        return True
+    parts = address.split(":")
+    return len(parts) == 3 and parts[0] == "tcp" and _loopback(parts[1])
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def find_definition(name: str, lab: Path | None = None) -> Path:
+    """Return the file of a bench given by name or by path; a lab's own folder comes first.
+
+    Raises:
+        DefinitionError: there is none of that name.
+    """
+    if name.endswith(".toml"):
+        return Path(name)
+    folders = ([lab / "definitions"] if lab else []) + [DEFINITIONS]
+    for folder in folders:
+        if (folder / f"{name}.toml").is_file():
+            return folder / f"{name}.toml"
+    known = [path.stem for folder in folders if folder.is_dir() for path in folder.glob("*.toml")]
+    raise DefinitionError(f"no bench called {name!r}{nearest(name, known)}")
+
+
+def load_definition(path: Path) -> Definition:
+    """Load and check a bench definition; opens nothing.
+
+    Raises:
+        DefinitionError: naming file, key path, value and what to try.
+    """
+    definition = validate(Definition, read_toml(path), path.name)
+    return definition.model_copy(update={"source": path.resolve()})

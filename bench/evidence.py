@@ -1,0 +1,80 @@
+"""Evidence: measurements that were compared with something. Plain, frozen, and the same everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.quantities import show
+from bench.uncertainty import Uncertain
+from bench.verdict import DecisionRule, Judgement, Limits, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One number that was compared with limits, or one yes/no fact (`value` 1 or 0, unit `1`)."""
+
+    name: str
+    value: Uncertain
+    limits: Limits
+    rule: DecisionRule = field(default_factory=DecisionRule)
+    source: str = ""  # which instrument or link said so
+    reference: str = ""  # the witness it was compared with
+    at_s: float = 0.0
+    hint: str = ""  # what a failure looks like
+    requirements: tuple[str, ...] = ()
+
+    @property
+    def judgement(self) -> Judgement:
+        """The verdict with its probability, by the rule chosen before the test."""
+        return self.rule.judge(self.value, self.limits)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Pass, fail or inconclusive; a NaN was refused when the value was made."""
+        return self.judgement.verdict
+
+    def sentence(self) -> str:
+        """Say value, expectation, uncertainty, reference and, on a failure, what it looks like."""
+        if self.value.unit == "1" and self.value.expanded == 0:
+            found = f"{self.name}: {'yes' if self.value.value else 'no'}"
+            expected = "yes" if self.limits.low == 1 else "no"
+            text = f"{found}, expected {expected}"
+        else:
+            unit = self.value.unit
+            text = (
+                f"{self.name}: {show(self.value.value, unit, self.value.expanded)}, expected {self.limits} {unit}"
+            )
+        if self.reference:
+            text += f" (reference: {self.reference})"
+        if self.verdict is not Verdict.PASS and self.hint:
+            text += f"\n{self.hint}"
+        return text
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the measurement as plain data for JSON."""
+        judgement = self.judgement
+        return {
+            "name": self.name,
+            "value": self.value.value,
+            "expanded_uncertainty": self.value.expanded,
+            "unit": self.value.unit,
+            "low": self.limits.low,
+            "high": self.limits.high,
+            "rule": self.rule.name,
+            "verdict": judgement.verdict.value,
+            "conformance": judgement.conformance,
+            "how": judgement.text,
+            "source": self.source,
+            "reference": self.reference,
+            "at_s": self.at_s,
+            "hint": self.hint,
+            "requirements": list(self.requirements),
+        }
+
+
+def fact(name: str, found: bool, expected: bool, **more: Any) -> Measurement:
+    """Record a yes/no fact as a measurement."""
+    value = Uncertain(1.0 if found else 0.0, 0.0, "1")
+    limits = Limits(low=1.0) if expected else Limits(high=0.0)
+    return Measurement(name=name, value=value, limits=limits, **more)
