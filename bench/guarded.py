@@ -1,0 +1,68 @@
+"""Guarded roles: what tests are handed instead of drivers.
+
+One channel for all roles: every setpoint of the table below is checked against the envelope before it is sent, and
+a setter that the table does not know is refused. Measuring passes through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from bench.errors import SafetyError
+from bench.quantities import Direction
+
+# setter -> what it sets; a direction makes it a current of that direction
+SETPOINTS: dict[str, Direction | None] = {
+    "set_voltage": None,
+    "set_current_limit": Direction.CHARGE,
+    "set_source_current": Direction.CHARGE,
+    "set_current": Direction.DISCHARGE,
+    "set_sink_current": Direction.DISCHARGE,
+}
+
+
+class Checks(Protocol):
+    """What a guarded role asks of its guard."""
+
+    def check_voltage(self, role: str, voltage_v: float) -> None:
+        """Refuse a voltage outside the envelope."""
+
+    def check_current(self, role: str, direction: Direction, current_a: float) -> None:
+        """Refuse a current outside the envelope."""
+
+    def before_output_on(self, role: str) -> None:
+        """Refuse to switch a second driver on."""
+
+
+class Guarded:
+    """A role behind the guard. Has the methods of its driver."""
+
+    def __init__(self, role: str, driver: Any, checks: Checks) -> None:
+        self._role = role
+        self._driver = driver
+        self._checks = checks
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._driver, name)
+        if name in SETPOINTS:
+            return self._setter(method, SETPOINTS[name])
+        if name == "output_on":
+            return self._output_on
+        if name.startswith("set_") or name in ("clear_alarms", "take_control", "close"):
+            raise SafetyError(f"{self._role}.{name} belongs to the guard and is not for tests")
+        return method
+
+    def _setter(self, method: Callable[[float], None], direction: Direction | None) -> Callable[[float], None]:
+        def checked(value: float) -> None:
+            if direction is None:
+                self._checks.check_voltage(self._role, value)
+            else:
+                self._checks.check_current(self._role, direction, value)
+            method(value)
+
+        return checked
+
+    def _output_on(self) -> None:
+        self._checks.before_output_on(self._role)
+        self._driver.output_on()

@@ -1,0 +1,60 @@
+"""Everything a stimulus or a suite needs, in one hand: guarded roles, the reference, the BMS, the clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bench.clock import Clock
+from bench.definition import Definition
+from bench.dut import Dut
+from bench.observer import Event, Observers
+from bench.profile import Profile
+from bench.reference import Reference
+from bench.roles import BidirectionalSupply, Identity, Load, Supply, Switch
+from bench.traces import Traces
+
+if TYPE_CHECKING:
+    from bench.guard import Guard
+
+
+@dataclass(slots=True)
+class Stand:
+    """A bench that is open: made by `instruments.stand.open_stand`, which also owns the way out."""
+
+    definition: Definition
+    profile: Profile
+    clock: Clock
+    observers: Observers
+    traces: Traces
+    guard: Guard
+    reference: Reference
+    dut: Dut
+    supply: Supply | None = None
+    load: Load | None = None
+    bidirectional: BidirectionalSupply | None = None
+    disconnect: Switch | None = None
+    identities: dict[str, Identity] = field(default_factory=dict)
+    seed: int = 0
+    defects: tuple[str, ...] = ()
+
+    @property
+    def simulated(self) -> bool:
+        """True when the definition says so or a virtual instrument was met."""
+        return self.definition.bench.simulated or any(who.virtual for who in self.identities.values())
+
+    def note(self, text: str, **data: object) -> None:
+        """Write a line into the lab book."""
+        self.observers.event(Event("note", self.clock.now(), text, dict(data)))
+        self.observers.drain()
+
+    def progress(self, text: str) -> None:
+        """Tell whoever watches what is happening."""
+        self.observers.event(Event("progress", self.clock.now(), text))
+        self.observers.drain()
+
+    def mark(self, name: str, detail: str = "") -> None:
+        """Set a mark on the traces and in the lab book."""
+        now_s = self.clock.now()
+        self.traces.mark(now_s, name, detail)
+        self.observers.event(Event("mark", now_s, name, {"detail": detail}))
