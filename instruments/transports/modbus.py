@@ -1,0 +1,316 @@
+"""The one door of pymodbus: Modbus TCP, RTU over TCP, and RTU on a serial port.
+
+What pymodbus (3.16) does by itself and must not here: it waits 3 s four times over, takes a late RTU answer
+as the answer to the next request, does not compare the function of an answer with the request, and sends
+with Nagle's algorithm on. So: no retries, one time-out, every answer compared with its request, and after a
+time-out the connection is closed, whatever the framing.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from pymodbus.client import ModbusSerialClient, ModbusTcpClient
+from pymodbus.exceptions import ModbusException
+from pymodbus.framer import FramerRTU, FramerType
+from pymodbus.pdu import DecodePDU, ModbusPDU
+
+from bench.clock import Clock
+from bench.errors import DefinitionError, InstrumentError
+from bench.roles import Record
+from instruments.transports.address import Address, parse_address
+from instruments.transports.serial import open_port
+from instruments.transports.sockets import receive, tune_socket, unasked
+from instruments.transports.wire import Wire
+
+Framing = Literal["tcp", "rtu"]
+
+# Modbus application protocol 1.1b3, section 7
+EXCEPTIONS: Mapping[int, str] = {
+    1: "illegal function",
+    2: "illegal data address",
+    3: "illegal data value",
+    4: "device failure",
+    5: "acknowledge, still working",
+    6: "device busy",
+    7: "negative acknowledge",
+    8: "memory parity error",
+    10: "gateway path unavailable",
+    11: "gateway target does not answer",
+}
+
+
+class _Garbled(Exception):
+    """Bytes that are no answer: wrong checksum, or another device's."""
+
+
+class _StrictRtu(FramerRTU):
+    """Says at once that a frame was dropped, instead of waiting for another until the time-out."""
+
+    def handleFrame(self, data: bytes, exp_devid: int, exp_tid: int) -> tuple[int, ModbusPDU | None]:  # noqa: N802
+        used, answer = super().handleFrame(data, exp_devid, exp_tid)
+        if answer is None and used:
+            raise _Garbled(data.hex(" "))
+        return used, answer
+
+
+class _TcpClient(ModbusTcpClient):
+    """pymodbus's client, waiting for bytes the way this bench waits."""
+
+    def __init__(self, address: Address, clock: Clock, **settings: Any) -> None:
+        super().__init__(address.host, port=address.port, **settings)
+        self._clock = clock
+        self._port = address.port
+
+    def connect(self) -> bool:
+        if self.socket is None and super().connect():  # type: ignore[no-untyped-call]
+            assert self.socket is not None
+            tune_socket(self.socket)
+        return self.socket is not None
+
+    def send(self, request: bytes, addr: tuple[Any, ...] | None = None) -> int:
+        assert self.socket is not None
+        self.socket.settimeout(self.comm_params.timeout_connect)
+        self.socket.sendall(request)
+        self._clock.serve()
+        return len(request)
+
+    def recv(self, size: int | None) -> bytes:
+        assert self.socket is not None
+        data = receive(self.socket, self._clock, self._port, self.comm_params.timeout_connect or 0.0)
+        if not data:
+            raise ConnectionAbortedError("the instrument closed the connection instead of answering")
+        return data
+
+
+class _SerialClient(ModbusSerialClient):
+    """pymodbus's serial client on a port opened by this bench's own door."""
+
+    def __init__(self, name: str, address: Address, default_baud: int, parity: str, **settings: Any) -> None:
+        super().__init__(address.device, baudrate=address.baud or default_baud, parity=parity, **settings)
+        self._name = name
+        self._address = address
+
+    def connect(self) -> bool:
+        if self.socket is None:
+            settings = self.comm_params
+            self.socket = open_port(
+                self._name,
+                self._address,
+                default_baud=settings.baudrate,
+                parity=settings.parity,
+                timeout_s=settings.timeout_connect,
+            )
+            self.socket.inter_byte_timeout = self.inter_byte_timeout or None
+        return True
+
+
+class ModbusTransport(Wire):
+    """Registers and coils of one device.
+
+    `framing` is the form of a frame on TCP: `tcp` with the MBAP header, `rtu` for a bridge or a converter.
+    A serial port always carries RTU. `who` is asked after every (re)connection, see `Wire`; Modbus itself has
+    no identity. `exceptions` gives a family's own meanings of exception codes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        *,
+        clock: Clock,
+        record: Record,
+        device_id: int = 1,
+        framing: Framing = "tcp",
+        timeout_s: float = 1.0,
+        spacing_s: float = 0.0,
+        reopen_within_s: float = 0.0,
+        who: Callable[[ModbusTransport], str] | None = None,
+        exceptions: Mapping[int, str] | None = None,
+        default_baud: int = 9600,
+        parity: str = "N",
+    ) -> None:
+        parsed = parse_address(address)
+        super().__init__(
+            name,
+            parsed,
+            clock=clock,
+            record=record,
+            timeout_s=timeout_s,
+            spacing_s=spacing_s,
+            reopen_within_s=reopen_within_s,
+        )
+        if parsed.kind == "visa":
+            raise DefinitionError(f"{self.where}: Modbus needs tcp:HOST:PORT or serial:PORT,BAUD")
+        self.device_id = device_id
+        self._ask_who = who
+        self._exceptions = {**EXCEPTIONS, **(exceptions or {})}
+        self._got = b""
+        settings: dict[str, Any] = {"timeout": timeout_s, "retries": 0, "trace_packet": self._trace}
+        rtu = parsed.kind == "serial" or framing == "rtu"
+        settings["framer"] = FramerType.RTU if rtu else FramerType.SOCKET
+        self._client: _TcpClient | _SerialClient
+        if parsed.kind == "serial":
+            self._client = _SerialClient(name, parsed, default_baud, parity, **settings)
+        else:
+            self._client = _TcpClient(parsed, clock, **settings)
+        if rtu:
+            strict = _StrictRtu(DecodePDU(False))
+            self._client.framer = strict
+            self._client.transaction.framer = strict
+
+    def read_holding_registers(self, address: int, count: int = 1) -> list[int]:
+        """Read registers with function 03."""
+        return self._registers(3, self._client.read_holding_registers, address, count)
+
+    def read_input_registers(self, address: int, count: int = 1) -> list[int]:
+        """Read registers with function 04."""
+        return self._registers(4, self._client.read_input_registers, address, count)
+
+    def read_coils(self, address: int, count: int = 1) -> list[bool]:
+        """Read coils with function 01; the lowest bit of the first byte is the first coil."""
+        return self._bits(1, self._client.read_coils, address, count)
+
+    def read_discrete_inputs(self, address: int, count: int = 1) -> list[bool]:
+        """Read inputs with function 02."""
+        return self._bits(2, self._client.read_discrete_inputs, address, count)
+
+    def write_coil(self, address: int, on: bool) -> None:
+        """Write one coil with function 05; the answer must repeat the request."""
+        answer = self._ask(5, self._client.write_coil, address, value=on)
+        if answer.address != address or list(answer.bits[:1]) != [on]:
+            raise self._out_of_step(5, address, f"coil {answer.address} {answer.bits[:1]}")
+
+    def write_register(self, address: int, value: int) -> None:
+        """Write one register with function 06; the answer must repeat the request."""
+        answer = self._ask(6, self._client.write_register, address, value=value)
+        if answer.address != address or list(answer.registers) != [value]:
+            raise self._out_of_step(6, address, f"register {answer.address} {answer.registers}")
+
+    def write_coils(self, address: int, values: Sequence[bool]) -> None:
+        """Write neighbouring coils with function 15."""
+        answer = self._ask(15, self._client.write_coils, address, values=list(values))
+        if answer.address != address or answer.count != len(values):
+            raise self._out_of_step(15, address, f"{answer.count} coils from {answer.address}")
+
+    def write_registers(self, address: int, values: Sequence[int]) -> None:
+        """Write neighbouring registers with function 16."""
+        answer = self._ask(16, self._client.write_registers, address, values=list(values))
+        if answer.address != address or answer.count != len(values):
+            raise self._out_of_step(16, address, f"{answer.count} registers from {answer.address}")
+
+    def read_float(self, address: int) -> float:
+        """Read an IEEE-754 float from two holding registers, high word first."""
+        return float(struct.unpack(">f", struct.pack(">HH", *self.read_holding_registers(address, 2)))[0])
+
+    def read_text(self, address: int, count: int) -> str:
+        """Read a text of `count` holding registers, two characters each, ended by a zero or padded with it."""
+        raw = struct.pack(f">{count}H", *self.read_holding_registers(address, count))
+        return raw.split(b"\0", 1)[0].decode("latin-1").strip()
+
+    @property
+    def is_open(self) -> bool:
+        """True while there is a connection that is in step."""
+        return self._client.socket is not None
+
+    def _registers(self, function: int, call: Callable[..., Any], address: int, count: int) -> list[int]:
+        registers = list(self._ask(function, call, address, count=count).registers)
+        if len(registers) != count:
+            raise self._out_of_step(function, address, f"{len(registers)} registers instead of {count}")
+        return registers
+
+    def _bits(self, function: int, call: Callable[..., Any], address: int, count: int) -> list[bool]:
+        bits = list(self._ask(function, call, address, count=count).bits)
+        # EA in Limited compliance answers one coil with the two bytes FF 00 or 00 00 (guide, function 01).
+        if len(bits) not in ((count + 7) // 8 * 8, 16 if count == 1 else -1):
+            raise self._out_of_step(function, address, f"{len(bits)} bits instead of {count}")
+        return bits[:count]
+
+    def _ask(self, function: int, call: Callable[..., Any], address: int, **values: Any) -> Any:
+        what = f"function {function:02} at {address}"
+        return self.exchange(lambda: self._request(function, call, address, what, values), what)
+
+    def _request(
+        self, function: int, call: Callable[..., Any], address: int, what: str, values: dict[str, Any]
+    ) -> Any:
+        if self.clock.simulated:
+            self.clock.forget_silence(self.address.port)
+        self._got = b""
+        try:
+            answer = call(address, device_id=self.device_id, **values)
+        except _Garbled as problem:
+            self._disconnect()
+            raise InstrumentError(
+                f"{self.where}: the answer to {what} is garbled (checksum, or another device): {problem}"
+            ) from None
+        except ModbusException as problem:
+            self._disconnect()
+            raise InstrumentError(
+                f"{self.where}: the answer to {what} is not usable ({problem}), received {self._got.hex(' ')}"
+            ) from problem
+        finally:
+            if self._got:
+                self.note(False, self._got.hex(" "))
+        if answer.function_code & 0x7F != function:
+            raise self._out_of_step(function, address, f"an answer to function {answer.function_code}")
+        if answer.isError():
+            code = answer.exception_code
+            meaning = self._exceptions.get(code, "not defined by Modbus")
+            raise InstrumentError(
+                f"{self.where}: refused {what}{self._shown(values)} with exception {code} ({meaning})"
+            )
+        return answer
+
+    @staticmethod
+    def _shown(values: dict[str, Any]) -> str:
+        return "".join(f", {name} {value}" for name, value in values.items())
+
+    def _out_of_step(self, function: int, address: int, found: str) -> InstrumentError:
+        self._disconnect()
+        return InstrumentError(
+            f"{self.where}: asked function {function:02} at {address} but got {found}: the conversation is out "
+            "of step and was closed"
+        )
+
+    def _trace(self, sending: bool, data: bytes) -> bytes:
+        if sending:
+            self.note(True, data.hex(" "))
+        else:
+            self._got = data  # pymodbus hands over all that has come so far
+        return data
+
+    def _who(self) -> str:
+        return "" if self._ask_who is None else self._ask_who(self)
+
+    def _is_stale(self) -> bool:
+        sock = self._client.socket
+        if not isinstance(sock, socket.socket):
+            return False  # pymodbus empties a serial port before it sends
+        try:
+            while (data := unasked(sock)) is not None:
+                if not data:
+                    return True
+                self.note(False, f"(dropped, not asked for: {data.hex(' ')})")
+        except OSError as problem:
+            self.note(False, f"({problem})")
+            return True
+        return False
+
+    def _listen(self, seconds: float) -> None:
+        sock = self._client.socket
+        if isinstance(sock, socket.socket):
+            try:
+                data = receive(sock, self.clock, self.address.port, seconds)
+            except TimeoutError:
+                return
+            self.note(False, f"(dropped, not asked for: {data.hex(' ')})")
+
+    def _disconnect(self) -> None:
+        self._client.close()  # type: ignore[no-untyped-call]
+
+    def _connect(self) -> None:
+        if not self._client.connect():
+            raise self.lost("no connection")

@@ -1,0 +1,272 @@
+"""What every conversation with an instrument keeps, whatever language is spoken.
+
+- One owner: a message and its answer are atomic, under one lock.
+- A time-out means that the conversation is out of step: the connection is closed. The next use opens a new
+  one, asks who answers, compares that with the first time, and has the driver look at its state (`on_reopen`)
+  before anything else is sent. A change of state is never repeated by itself.
+- Minimum spacing between messages is waited for outside the lock. Inside a clock callback nobody may wait:
+  there the first message of an operation raises `NotDue` when it is too early.
+- Every message is recorded with the clock's time, in a ring and through the `Record` handed in.
+- In a simulated run the answer is served before anything waits for it, and an announced silence costs
+  simulated time only.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, TypeVar
+
+from bench.clock import NS, Clock, to_ns
+from bench.errors import ConnectionLost, InstrumentError, InstrumentTimeout, NotDue
+from bench.roles import Dialogue, Record
+from instruments.transports.address import Address
+
+Answer = TypeVar("Answer")
+_Step = Literal["ready", "early", "opened"]
+
+RING = 200  # messages kept for the error report
+
+
+class Wire(ABC):
+    """The conversation with one instrument; a language adds how to ask and how to read the answer."""
+
+    def __init__(
+        self,
+        name: str,
+        address: Address,
+        *,
+        clock: Clock,
+        record: Record,
+        timeout_s: float,
+        spacing_s: float = 0.0,
+        reopen_within_s: float = 0.0,
+    ) -> None:
+        self.name = name
+        self.address = address
+        self.clock = clock
+        self.timeout_s = timeout_s
+        self.trace: deque[Dialogue] = deque(maxlen=RING)
+        self.on_reopen: Callable[[], None] | None = None
+        self.identity: str | None = None
+        self._record = record
+        self._spacing_ns = to_ns(spacing_s)
+        self._reopen_within_s = reopen_within_s
+        self._lock = threading.RLock()
+        self._due_ns = 0
+        self._busy = False
+        self._unchecked = False
+        self._opening: tuple[int, bool] | None = None
+        self._bursts: set[tuple[int, bool]] = set()  # (thread, in a callback) that is inside an operation
+
+    # What a language adds.
+
+    @property
+    @abstractmethod
+    def is_open(self) -> bool:
+        """True while there is a connection that is in step."""
+
+    @abstractmethod
+    def _connect(self) -> None:
+        """Open the connection, or raise `ConnectionLost` naming host and port."""
+
+    @abstractmethod
+    def _disconnect(self) -> None:
+        """Close the connection if there is one; never raises for a broken one."""
+
+    @abstractmethod
+    def _who(self) -> str:
+        """Ask who answers, with `exchange`; called right after connecting."""
+
+    @abstractmethod
+    def _is_stale(self) -> bool:
+        """Look at the connection before a message: drop unasked bytes, say whether the peer has closed."""
+
+    @abstractmethod
+    def _listen(self, seconds: float) -> None:
+        """Drop what arrives in this time: the pause between two messages where the clock cannot be slept on."""
+
+    # What all share.
+
+    def connect(self) -> str:
+        """Open the connection, ask who answers, and return that.
+
+        Raises:
+            ConnectionLost: nothing listens there. InstrumentTimeout: something listens but does not answer.
+        """
+        with self._lock:
+            self._open()
+        self.clock.settle()
+        assert self.identity is not None
+        return self.identity
+
+    def close(self) -> None:
+        """End the conversation; what the driver has to say before is the driver's."""
+        with self._lock:
+            self._disconnect()
+
+    @contextmanager
+    def operation(self, *, urgent: bool = False) -> Iterator[None]:
+        """Several messages that belong together, for use inside a clock callback.
+
+        There the first one raises `NotDue` when it is too early and the others follow without a wait on the
+        clock. An `urgent` one (switching off) never raises `NotDue` and does not wait for `on_reopen`.
+        """
+        me = self._me()
+        if me in self._bursts or not (urgent or self.clock.in_callback):
+            yield
+            return
+        if not urgent:
+            self._take_turn(urgent=False)
+            self._lock.release()
+        self._bursts.add(me)
+        try:
+            yield
+        finally:
+            self._bursts.discard(me)
+
+    def exchange(self, talk: Callable[[], Answer], what: str, patience_s: float | None = None) -> Answer:
+        """Run one message, with its answer if it has one, as the only user of the connection.
+
+        Raises:
+            InstrumentTimeout: no answer in time; the connection is closed.
+            ConnectionLost: the peer closed it, or cannot be reached.
+            NotDue: too early, and this is a callback.
+        """
+        urgent = bool(self._bursts) and self._me() in self._bursts
+        self._take_turn(urgent=urgent)
+        try:
+            answer = self._talk(talk, what, patience_s)
+        finally:
+            self._lock.release()
+        self.clock.settle()
+        return answer
+
+    def note(self, sent: bool, text: str) -> None:
+        """Put one message into the ring and hand it to the record."""
+        dialogue = Dialogue(self.clock.now_ns() / NS, self.name, sent, text)
+        self.trace.append(dialogue)
+        self._record(dialogue)
+
+    @property
+    def where(self) -> str:
+        """The instrument and its address, for messages."""
+        return f"{self.name} at {self.address}"
+
+    def lost(self, why: str) -> ConnectionLost:
+        """Close, and make the error that says so."""
+        self._disconnect()
+        return ConnectionLost(f"{self.where}: {why}; is the instrument on, is the address right?")
+
+    def _me(self) -> tuple[int, bool]:
+        return threading.get_ident(), self.clock.in_callback
+
+    def _talk(self, talk: Callable[[], Answer], what: str, patience_s: float | None) -> Answer:
+        self._busy = True
+        try:
+            return talk()
+        except TimeoutError:
+            self._disconnect()
+            problem = InstrumentTimeout(
+                f"{self.where}: no answer to {what} within {patience_s or self.timeout_s:g} s; the connection was "
+                "closed, the next use opens a new one and asks who answers"
+            )
+            problem.add_note("last messages:\n" + "\n".join(map(str, list(self.trace)[-6:])))
+            raise problem from None
+        except OSError as problem:
+            raise self.lost(f"the connection broke at {what} ({problem})") from problem
+        except InstrumentError:
+            raise  # a refusal came in step; what is out of step has been closed where it was found
+        except BaseException:
+            self._disconnect()  # Ctrl-C between question and answer: the answer must not meet the next question
+            raise
+        finally:
+            self._busy = False
+            self._due_ns = self.clock.now_ns() + self._spacing_ns
+
+    def _take_turn(self, *, urgent: bool) -> None:
+        """Return with the lock held, the spacing kept, the connection open and its driver satisfied."""
+        opened = 0
+        while True:
+            self._lock.acquire()
+            try:
+                step = self._prepare(urgent=urgent)
+                opened += step == "opened"
+                if opened > 2:
+                    raise self.lost("it answers, but closes every connection")
+            except BaseException:
+                self._lock.release()
+                raise
+            if step == "ready":
+                return
+            self._lock.release()
+            wait_ns = self._due_ns - self.clock.now_ns()
+            if wait_ns <= 0:
+                continue
+            if not self.clock.in_callback:
+                self.clock.sleep(wait_ns / NS)
+            else:  # in a burst on the wall
+                with self._lock:
+                    self._listen(wait_ns / NS)
+
+    def _prepare(self, *, urgent: bool) -> _Step:
+        in_callback = self.clock.in_callback
+        opening = self._opening is not None and self._opening == self._me()
+        if self._busy or (self._opening is not None and not opening):
+            raise NotDue(f"{self.name}: an exchange is under way; ask at the next tick")
+        urgent = urgent or opening
+        if self._due_ns > self.clock.now_ns() and not (in_callback and self.clock.simulated and urgent):
+            if in_callback and not urgent:
+                raise NotDue(f"{self.name}: its minimum spacing has not passed; ask at the next tick")
+            return "early"
+        if opening:
+            return "ready"
+        if self.is_open and self._is_stale():
+            self.note(False, "(the instrument closed the connection)")
+            self._disconnect()
+        if not self.is_open:
+            self._open_again()
+            return "opened"
+        if self._unchecked and not urgent and self.on_reopen is not None:
+            self._unchecked = False
+            with self.operation(urgent=True):
+                self.on_reopen()
+            return "early"
+        return "ready"
+
+    def _open_again(self) -> None:
+        """Open, waiting for an instrument that still counts the old connection (EA: one at a time, about 3 s)."""
+        until_s = self.clock.now() + self._reopen_within_s
+        while True:
+            try:
+                self._open()
+            except ConnectionLost:
+                if self.clock.in_callback or self.clock.now() >= until_s:
+                    raise
+                self.clock.sleep(0.5)
+            else:
+                return
+
+    def _open(self) -> None:
+        self._connect()
+        self._opening = self._me()
+        try:
+            identity = self._who()
+        except BaseException:
+            self._disconnect()
+            raise
+        finally:
+            self._opening = None
+        if self.identity is None:
+            self.identity = identity
+            return
+        self._unchecked = True
+        if identity != self.identity:
+            self._disconnect()
+            raise InstrumentError(
+                f"{self.where}: after reopening the connection {identity!r} answers, before it was "
+                f"{self.identity!r}; another instrument has this address now"
+            )
