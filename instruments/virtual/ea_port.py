@@ -1,0 +1,104 @@
+"""The TCP port 5025 of the virtual EA family: SCPI text and Modbus RTU frames in one stream.
+
+Source: EA programming guide: the first byte decides (below 0x2A it is Modbus RTU), one client at a time, a socket
+that stays silent for 5 s is closed unless `SYST:COMM:LAN:TIM` says otherwise, messages and joined replies longer
+than 256 bytes are refused.
+
+Not simulated: the time a client must wait before it connects again (about 3 s on one unit), and the gap between
+bytes that cuts a message in two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from bench.clock import NS
+from instruments.virtual.behaviour_ea import EaDevice
+from instruments.virtual.behaviour_ea_remote import ETHERNET
+from instruments.virtual.ea_scpi import EaCommands
+from instruments.virtual.scpi_face import ScpiSession
+from instruments.virtual.wire import Wire
+
+REPLY_S = 0.002  # "reply < 5 ms typical"
+
+
+class IdleWatch:
+    """Closes a connection that was silent for the unit's socket time-out, in simulated time."""
+
+    def __init__(self, device: EaDevice, drop: Callable[[], None]) -> None:
+        self._device = device
+        self._drop = drop
+        self._last_ns = device.clock.now_ns()
+        self._stopped = False
+        self._look()
+
+    def touch(self) -> None:
+        """A message came."""
+        self._last_ns = self._device.clock.now_ns()
+
+    def stop(self) -> None:
+        """The connection has ended."""
+        self._stopped = True
+
+    def _look(self) -> None:
+        device = self._device
+        timeout_ns = round(device.lan_timeout_s * NS)
+        if self._stopped:
+            return
+        if timeout_ns and device.clock.now_ns() - self._last_ns >= timeout_ns:
+            self._drop()
+            return
+        # 0 means never: look again later, in case somebody sets a time-out
+        device.at_ns(self._last_ns + timeout_ns if timeout_ns else device.clock.now_ns() + NS, self._look)
+
+
+class RtuPart(Protocol):
+    """The Modbus RTU half of the port."""
+
+    def feed(self, data: bytes, wire: Wire) -> tuple[bytes, bytes]:
+        """Take the stream from the start of a frame; return the answer and what is left over."""
+
+
+class EaPort(ScpiSession):
+    """One connection to port 5025."""
+
+    max_connections = 1
+    undefined_header = -100
+    max_commands = 5
+    max_message = 256
+    max_reply = 256
+    follows_path = False
+
+    def __init__(self, device: EaDevice, commands: EaCommands, rtu: RtuPart) -> None:
+        super().__init__(commands.table, commands.errors)
+        self._device = device
+        self._commands = commands
+        self._rtu = rtu
+        self._idle = IdleWatch(device, lambda: self.wire.drop())
+
+    def report(self, code: int) -> None:
+        """Queue an error, shortly after the message."""
+        self._commands.later(code)
+
+    def closed(self) -> None:
+        """The connection has ended."""
+        self._idle.stop()
+
+    def feed(self, data: bytes) -> bytes:
+        """Answer every complete message; see `ScpiSession`."""
+        self._idle.touch()
+        self._device.feed(ETHERNET)
+        reply = b""
+        data, self._buffer = self._buffer + data, b""
+        while data and data[0] < 0x2A and data[0] not in b"\r\n":
+            answer, data = self._rtu.feed(data, self.wire)
+            reply += answer
+            if data and not answer:
+                self._buffer = data
+                return reply
+        if data:
+            reply += super().feed(data)
+        if reply:
+            self.wire.owe(REPLY_S)
+        return reply
