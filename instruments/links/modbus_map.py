@@ -69,7 +69,7 @@ class ModbusMapLink:
         self.name = name
         self._where = f"{name} ({where})" if where else name
         self._clock, self._transport = clock, transport
-        self._poll_s = link.poll_s
+        self._poll_s, self._unit_id = link.poll_s, link.unit_id
         self._signals: dict[str, ModbusSignal] = {
             key: signal
             for key, signal in profile.signals.items()
@@ -86,7 +86,7 @@ class ModbusMapLink:
         self._on_reading: Callable[[Reading], None] | None = None
         self._tick: Tick | None = None
         self._answered: tuple[float, str] | None = None
-        self._problem = ""
+        self._problems: dict[int, str] = {}  # unit -> why its last request failed
         self._lost = ""
         self.not_due = 0
 
@@ -114,8 +114,10 @@ class ModbusMapLink:
         """
         if self._lost:
             raise LinkError(f"{self._where}: {self._lost}")
-        trouble = self._problem or "no poll was answered yet"
-        return self._board.read(signal, missing=trouble, stale=self._problem)
+        known = self._signals.get(signal)
+        unit = self._unit_id if known is None or known.unit_id is None else known.unit_id
+        trouble = self._problems.get(unit, "")
+        return self._board.read(signal, missing=trouble or "nothing was asked yet", stale=trouble)
 
     def request(self, values: dict[str, float]) -> None:
         """Always refused: a polled map has no cyclic request.
@@ -130,12 +132,12 @@ class ModbusMapLink:
         if self._lost:
             return LinkHealth(False, f"{self._where}: {self._lost}")
         if self._answered is None:
-            return LinkHealth(False, f"{self._where}: no answer yet; {self._problem or 'nothing was asked'}")
+            return LinkHealth(False, f"{self._where}: no answer yet; {self._trouble() or 'nothing was asked'}")
         at_s, what = self._answered
         age_s = self._clock.now() - at_s
         if age_s <= PROVEN_POLLS * self._poll_s:
             return LinkHealth(True, f"{self._where}: {what} was answered {age_s:.3f} s ago")
-        return LinkHealth(False, f"{self._where}: the last answer is {age_s:.3f} s old; {self._problem}")
+        return LinkHealth(False, f"{self._where}: the last answer is {age_s:.3f} s old; {self._trouble()}")
 
     def close(self) -> None:
         """Stop polling and end the conversation."""
@@ -153,7 +155,7 @@ class ModbusMapLink:
         except NotDue:
             self.not_due += 1
         except ConnectionLost as problem:
-            self._lost = self._problem = str(problem)
+            self._lost = str(problem)
 
     def _ask(self, group: Group) -> bool:
         """Ask for one group; False if the unit stayed silent."""
@@ -162,13 +164,13 @@ class ModbusMapLink:
         except (NotDue, ConnectionLost):
             raise
         except InstrumentTimeout as problem:
-            self._problem = str(problem)
+            self._problems[group.unit_id] = str(problem)
             return False
         except InstrumentError as problem:
             self._refused(group, problem)
             return True
         self._heard(group)
-        self._problem = ""
+        self._problems.pop(group.unit_id, None)
         self._publish(decode(group, answer, self._where))
         return True
 
@@ -184,7 +186,7 @@ class ModbusMapLink:
         return transport.read_input_registers(group.address, group.count)
 
     def _refused(self, group: Group, problem: InstrumentError) -> None:
-        self._problem = str(problem)
+        self._problems[group.unit_id] = str(problem)
         if not self._transport.is_open:
             return  # garbled or out of step: no answer to this request; old values become stale
         self._heard(group)
@@ -201,6 +203,9 @@ class ModbusMapLink:
             Decoded(name, None, problem=NotImplementedByDut(f"{name}: {text}")) for name, _ in group.signals
         ]
         self._publish(refusals)
+
+    def _trouble(self) -> str:
+        return "; ".join(self._problems.values())
 
     def _heard(self, group: Group) -> None:
         self._answered = (self._clock.now(), str(group))
