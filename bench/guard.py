@@ -163,12 +163,15 @@ class Guard:
         self._check_sample(now_s, current_a, pack_v)
 
     def _current(self) -> float:
-        assert self._reference is not None, "attach() comes before start_watch()"
-        return self._reference.current()
+        return self._witness().current()
 
     def _pack_voltage(self) -> float:
-        assert self._reference is not None, "attach() comes before start_watch()"
-        return self._reference.pack_voltage()
+        return self._witness().pack_voltage()
+
+    def _witness(self) -> Reference:
+        if self._reference is None:
+            raise SafetyError("the guard has no reference to watch; attach() comes before start_watch()")
+        return self._reference
 
     def _fast(self) -> None:
         self._sample("reference_current", self._current)

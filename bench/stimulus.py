@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from bench.errors import Inconclusive, InstrumentError, OutOfRange
+from bench.errors import Inconclusive, InstrumentError, OutOfRange, WiringError
 from bench.quantities import Direction, show
-from bench.roles import PowerInstrument
+from bench.roles import BidirectionalSupply, Load, PowerInstrument, Supply
 from bench.stand import Stand
 
 SETTLE_SHARE = 0.01  # the current has settled when it is within 1 % ...
@@ -19,6 +19,7 @@ SETTLE_FLOOR_A = 0.15  # ... or this, whichever is larger
 SETTLE_TIMEOUT_S = 3.0
 COMPLIANCE_SHARE = 0.99  # of the envelope's voltage, offered while charging
 STEP_S = 0.02
+REVERSED_V = 1.0  # a terminal voltage below minus this is a swapped lead, not an offset
 
 
 def largest_current_a(stand: Stand, direction: Direction) -> float:
@@ -62,41 +63,52 @@ def force(stand: Stand, current_a: float) -> None:
             f"{largest_a:g} A"
         )
     stand.note(f"force {show(current_a, 'A')} ({direction.verb})")
+    _drive(stand, direction, magnitude_a)
+
+
+def _drive(stand: Stand, direction: Direction, magnitude_a: float) -> None:
     if stand.bidirectional is not None:
-        _force_bidirectional(stand, direction, magnitude_a)
+        _force_bidirectional(stand, stand.bidirectional, direction, magnitude_a)
+    elif stand.supply is None or stand.load is None:
+        raise InstrumentError(f"bench {stand.definition.name} needs a supply and a load, or a bidirectional supply")
     elif direction is Direction.CHARGE:
-        _force_supply(stand, magnitude_a)
+        _force_supply(stand.supply, stand.load, magnitude_a, _compliance_v(stand))
     else:
-        _force_load(stand, magnitude_a)
+        _force_load(stand.supply, stand.load, magnitude_a)
 
 
 def _compliance_v(stand: Stand) -> float:
     return COMPLIANCE_SHARE * stand.definition.envelope.max_v
 
 
-def _terminal_v(stand: Stand, part: PowerInstrument) -> float:
+def _terminal_v(part: PowerInstrument, compliance_v: float) -> float:
     """Measure what the output will be connected to, so that it is preset and does not jump."""
-    return min(max(part.measure_voltage(), 0.0), _compliance_v(stand))
+    found_v = part.measure_voltage()
+    if found_v > compliance_v:
+        raise InstrumentError(
+            f"{part.name} measures {found_v:.2f} V at its terminals, above the {compliance_v:.2f} V it may set"
+        )
+    if found_v < -REVERSED_V:
+        raise WiringError(
+            f"{part.name} measures {found_v:.2f} V at its terminals: + and - of its power leads are swapped"
+        )
+    return max(found_v, 0.0)  # an open terminal reads a few millivolts around zero
 
 
-def _force_supply(stand: Stand, magnitude_a: float) -> None:
-    supply, load = stand.supply, stand.load
-    assert supply is not None and load is not None, "driver_of() has checked"
+def _force_supply(supply: Supply, load: Load, magnitude_a: float, compliance_v: float) -> None:
     if load.is_output_on():
         load.set_current(0.0)
         load.output_off()
     if not supply.is_output_on():
-        supply.set_voltage(_terminal_v(stand, supply))
+        supply.set_voltage(_terminal_v(supply, compliance_v))
         supply.set_current_limit(0.0)
         supply.output_on()
     supply.set_current_limit(magnitude_a)
-    if abs(supply.get_voltage() - _compliance_v(stand)) > 0.1:
-        supply.set_voltage(_compliance_v(stand))
+    if abs(supply.get_voltage() - compliance_v) > 0.1:
+        supply.set_voltage(compliance_v)
 
 
-def _force_load(stand: Stand, magnitude_a: float) -> None:
-    supply, load = stand.supply, stand.load
-    assert supply is not None and load is not None, "driver_of() has checked"
+def _force_load(supply: Supply, load: Load, magnitude_a: float) -> None:
     if supply.is_output_on():
         supply.set_current_limit(0.0)
         supply.output_off()
@@ -106,13 +118,11 @@ def _force_load(stand: Stand, magnitude_a: float) -> None:
     load.set_current(magnitude_a)
 
 
-def _force_bidirectional(stand: Stand, direction: Direction, magnitude_a: float) -> None:
-    part = stand.bidirectional
-    assert part is not None, "driver_of() has checked"
+def _force_bidirectional(stand: Stand, part: BidirectionalSupply, direction: Direction, magnitude_a: float) -> None:
     if not part.is_output_on():
         part.set_source_current(0.0)
         part.set_sink_current(0.0)
-        part.set_voltage(_terminal_v(stand, part))
+        part.set_voltage(_terminal_v(part, _compliance_v(stand)))
         part.output_on()
     # The opposite quadrant goes to zero first: it sinks as soon as the pack is above the voltage setting.
     if direction is Direction.CHARGE:
@@ -214,13 +224,8 @@ def ramp(stand: Stand, begin_a: float, end_a: float, *, duration_s: float, step_
 
 
 def force_quietly(stand: Stand, current_a: float) -> None:
-    """Force a current of a ramp: a level change in the same quadrant without a line in the lab book."""
-    direction = Direction.CHARGE if current_a >= 0 else Direction.DISCHARGE
-    if stand.bidirectional is not None and stand.bidirectional.is_output_on() and current_a:
-        _force_bidirectional(stand, direction, abs(current_a))
-    elif current_a and stand.supply is not None and direction is Direction.CHARGE:
-        _force_supply(stand, abs(current_a))
-    elif current_a and stand.load is not None and direction is Direction.DISCHARGE:
-        _force_load(stand, abs(current_a))
+    """Force a current of a ramp: without a line in the lab book for each step."""
+    if current_a == 0.0:
+        _zero(stand)
     else:
-        force(stand, current_a)
+        _drive(stand, Direction.CHARGE if current_a > 0 else Direction.DISCHARGE, abs(current_a))

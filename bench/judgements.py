@@ -1,0 +1,351 @@
+"""Judgements: pure functions from recorded traces to measurements, so that a run can be judged again.
+
+Each takes the traces, the decision rule and plain parameters (they are stored beside the traces), and returns the
+measurements it made. It knows no bench, no instrument and no clock. Judgements about protections live in
+`bench.trip_judgements`; both register here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from bench.errors import DefinitionError, Inconclusive
+from bench.evidence import Measurement, fact
+from bench.loading import nearest
+from bench.misreading import diagnose, in_one_line
+from bench.quantities import Direction, in_words, show
+from bench.traces import Trace, Traces
+from bench.uncertainty import Accuracy, Uncertain, combine, of_resolution
+from bench.verdict import DecisionRule, Limits
+
+Judge = Callable[..., list[Measurement]]
+REGISTRY: dict[str, Judge] = {}
+REFERENCE = "reference_current"
+
+
+def judgement(function: Judge) -> Judge:
+    """Register a judgement under its name."""
+    REGISTRY[function.__name__] = function
+    return function
+
+
+def judge(name: str, traces: Traces, rule: DecisionRule, parameters: dict[str, Any]) -> list[Measurement]:
+    """Run a judgement by name.
+
+    Raises:
+        DefinitionError: there is no judgement of that name, or its parameters do not fit.
+        Inconclusive: the traces do not tell.
+    """
+    import bench.trip_judgements  # noqa: F401 - registers its judgements here
+
+    try:
+        function = REGISTRY[name]
+    except KeyError:
+        raise DefinitionError(f"no judgement called {name!r}{nearest(name, REGISTRY)}") from None
+    try:
+        return function(traces, rule, **parameters)
+    except TypeError as problem:
+        raise DefinitionError(f"judgement {name}: {problem}") from problem
+
+
+def spread_of_mean(trace: Trace) -> float:
+    """Standard uncertainty of the mean of a window; 0 for readings that do not move at all."""
+    return 0.0 if len(trace) < 2 else trace.spread() / math.sqrt(len(trace))
+
+
+def heard(traces: Traces, signal: str, begin_s: float, end_s: float) -> Trace | Measurement:
+    """Return the readings of a window, or the failed fact that a BMS on a proven link sent none.
+
+    Raises:
+        Inconclusive: nothing was heard, and the link was not proven all the time.
+    """
+    channel = f"bms.{signal}"
+    if channel in traces:
+        window = traces[channel].between(begin_s, end_s)
+        if len(window):
+            return window
+    links = [trace for name, trace in traces.channels.items() if name.startswith("link.")]
+    proven = [trace.between(begin_s, end_s).always(lambda value: value >= 0.5) for trace in links]
+    if links and all(proven):
+        return fact(
+            f"{signal} is reported",
+            False,
+            True,
+            source="bms",
+            at_s=begin_s,
+            hint="the BMS is silent while the bench can prove its own link",
+        )
+    raise Inconclusive(f"{signal}: nothing heard from {begin_s:.2f} s to {end_s:.2f} s, and the link is not proven")
+
+
+@judgement
+def current_reading(
+    traces: Traces,
+    rule: DecisionRule,
+    *,
+    signal: str,
+    begin_s: float,
+    end_s: float,
+    accuracy: dict[str, float],
+    reference_u_a: float,
+    reference: str = "meter",
+) -> list[Measurement]:
+    """The mean of the BMS's current lies within its promised accuracy of the mean of the reference."""
+    window = heard(traces, signal, begin_s, end_s)
+    if isinstance(window, Measurement):
+        return [window]
+    truth = traces[REFERENCE].between(begin_s, end_s).need(2)
+    spec = Accuracy(**accuracy)
+    true_a, read_a = truth.mean(), window.mean()
+    tolerance_a = spec.half_width(true_a)
+    standard = combine(
+        (reference_u_a / 2, spread_of_mean(window), spread_of_mean(truth), of_resolution(spec.resolution))
+    )
+    words = in_words(true_a, 3 * reference_u_a)
+    near = max(tolerance_a + 2 * standard, 0.03 * abs(true_a))
+    hint = ""
+    if abs(read_a - true_a) > tolerance_a - 2 * standard:
+        hint = in_one_line(diagnose([(true_a, read_a)], near))
+    return [
+        Measurement(
+            name=f"{signal} while {words}",
+            value=Uncertain(read_a, 2 * standard, "A"),
+            limits=Limits.around(true_a, tolerance_a),
+            rule=rule,
+            source=f"bms.{signal}",
+            reference=f"{reference} {show(true_a, 'A', reference_u_a)} {words}",
+            at_s=begin_s,
+            hint=hint,
+        )
+    ]
+
+
+@judgement
+def current_direction(
+    traces: Traces,
+    rule: DecisionRule,
+    *,
+    signal: str,
+    begin_s: float,
+    end_s: float,
+    direction: str,
+    reference_u_a: float,
+    resolution: float = 0.0,
+    reference: str = "meter",
+) -> list[Measurement]:
+    """The BMS's current has the sign of the direction that was forced, in pack sign."""
+    window = heard(traces, signal, begin_s, end_s)
+    if isinstance(window, Measurement):
+        return [window]
+    way = Direction.of(direction)
+    truth = traces[REFERENCE].between(begin_s, end_s).need(2)
+    true_a, read_a = truth.mean(), window.mean()
+    if true_a * way.sign <= reference_u_a:
+        raise Inconclusive(f"the reference shows {show(true_a, 'A', reference_u_a)}, not {way.verb}")
+    standard = combine((spread_of_mean(window), of_resolution(resolution)))
+    hint = ""
+    if read_a * way.sign <= 2 * standard:
+        hint = in_one_line(diagnose([(true_a, read_a)], max(0.03 * abs(true_a), 3 * reference_u_a)))
+    return [
+        Measurement(
+            name=f"{signal} in the direction of {way.word}",
+            value=Uncertain(read_a * way.sign, 2 * standard, "A"),
+            limits=Limits(low=0.0),
+            rule=rule,
+            source=f"bms.{signal}",
+            reference=f"{reference} {show(true_a, 'A', reference_u_a)} {way.verb}",
+            at_s=begin_s,
+            hint=hint,
+        )
+    ]
+
+
+@judgement
+def power_direction(
+    traces: Traces,
+    rule: DecisionRule,
+    *,
+    signal: str,
+    begin_s: float,
+    end_s: float,
+    accuracy: dict[str, float],
+    reference_u_a: float,
+    reference: str = "meter",
+) -> list[Measurement]:
+    """The BMS's power equals current times voltage of the reference within its accuracy, sign included."""
+    window = heard(traces, signal, begin_s, end_s)
+    if isinstance(window, Measurement):
+        return [window]
+    current_a = traces[REFERENCE].between(begin_s, end_s).need(2).mean()
+    voltage_v = traces["pack_side_voltage"].between(begin_s, end_s).need(1).mean()
+    true_w, read_w = current_a * voltage_v, window.mean()
+    spec = Accuracy(**accuracy)
+    tolerance_w = spec.half_width(true_w)
+    reference_w = abs(voltage_v) * reference_u_a
+    standard = combine((reference_w / 2, spread_of_mean(window), of_resolution(spec.resolution)))
+    hint = ""
+    if abs(read_w + true_w) <= tolerance_w + 3 * standard and abs(true_w) > tolerance_w:
+        hint = "looks like: magnitude fits, sign inverted (M35 if the current is right)"
+    elif abs(read_w - abs(true_w)) <= tolerance_w + 3 * standard and true_w < 0:
+        hint = "looks like: an unsigned power beside a signed current (M36)"
+    return [
+        Measurement(
+            name=f"{signal} while {in_words(current_a, 3 * reference_u_a)}",
+            value=Uncertain(read_w, 2 * standard, "W"),
+            limits=Limits.around(true_w, tolerance_w),
+            rule=rule,
+            source=f"bms.{signal}",
+            reference=f"{reference} x pack voltage {show(true_w, 'W', reference_w)}",
+            at_s=begin_s,
+            hint=hint,
+        )
+    ]
+
+
+@judgement
+def counter_direction(
+    traces: Traces,
+    rule: DecisionRule,
+    *,
+    signal: str,
+    begin_s: float,
+    end_s: float,
+    direction: str,
+    resolution: float,
+    unit: str,
+    counts: str = "charge",
+) -> list[Measurement]:
+    """A counter (SOC, remaining charge, charged or discharged charge) moves the way the current flows.
+
+    `counts` is the direction in which the counter goes up.
+    """
+    window = heard(traces, signal, begin_s, end_s)
+    if isinstance(window, Measurement):
+        return [window]
+    window.need(2)
+    change = window.values[-1] - window.values[0]
+    way = Direction.of(direction).sign * Direction.of(counts).sign
+    hint = (
+        "" if change * way > 0 else "looks like: the counter lost or inverted the sign (M35, M40), or it is frozen"
+    )
+    return [
+        Measurement(
+            name=f"{signal} moves {'up' if way > 0 else 'down'} in {direction}",
+            value=Uncertain(change * way, 2 * of_resolution(resolution) * math.sqrt(2), unit),
+            limits=Limits(low=0.0),
+            rule=rule,
+            source=f"bms.{signal}",
+            reference=f"{Direction.of(direction).verb} from {begin_s:.1f} s to {end_s:.1f} s",
+            at_s=begin_s,
+            hint=hint,
+        )
+    ]
+
+
+@judgement
+def state_flag(
+    traces: Traces, rule: DecisionRule, *, signal: str, begin_s: float, end_s: float, expected: bool
+) -> list[Measurement]:
+    """A state flag (`charging`, `discharging`, a switch) holds its expected value all through a window."""
+    window = heard(traces, signal, begin_s, end_s)
+    if isinstance(window, Measurement):
+        return [window]
+    right = window.always(lambda value: (value >= 0.5) is expected)
+    found = expected if right else not expected
+    return [fact(f"{signal} is set", found, expected, rule=rule, source=f"bms.{signal}", at_s=begin_s)]
+
+
+@judgement
+def stays_quiet(
+    traces: Traces, rule: DecisionRule, *, flags: list[str], begin_s: float, end_s: float
+) -> list[Measurement]:
+    """None of these flags ever rises in a window."""
+    results: list[Measurement] = []
+    for flag in flags:
+        window = heard(traces, flag, begin_s, end_s)
+        if isinstance(window, Measurement):
+            results.append(window)
+            continue
+        rose = window.ever(lambda value: value >= 0.5)
+        results.append(fact(f"{flag} rises", rose, False, rule=rule, source=f"bms.{flag}", at_s=begin_s))
+    return results
+
+
+@judgement
+def dead_band(
+    traces: Traces,
+    rule: DecisionRule,
+    *,
+    signal: str,
+    begin_s: float,
+    end_s: float,
+    limit_a: float,
+    lag_s: float,
+    reference_u_a: float,
+) -> list[Measurement]:
+    """On a slow ramp through zero, beyond the declared dead band the BMS reads neither zero nor the wrong sign."""
+    window = heard(traces, signal, begin_s, end_s)
+    if isinstance(window, Measurement):
+        return [window]
+    truth = traces[REFERENCE]
+    largest_a = 0.0
+    for at_s, read_a in window:
+        true_a = truth.at(at_s)
+        # A reading may be as old as its period; where the ramp crossed zero meanwhile nothing is demanded.
+        earlier_a = truth.at(max(begin_s, at_s - lag_s))
+        if true_a * earlier_a > 0 and read_a * true_a <= 0:
+            largest_a = max(largest_a, min(abs(true_a), abs(earlier_a)))
+    hint = "" if largest_a < limit_a else "looks like: a dead band or an offset larger than declared (M15, M23)"
+    return [
+        Measurement(
+            name=f"largest current that {signal} reads as zero or with the wrong sign",
+            value=Uncertain(largest_a, reference_u_a, "A"),
+            limits=Limits(high=limit_a),
+            rule=rule,
+            source=f"bms.{signal}",
+            reference="meter, ramp through zero",
+            at_s=begin_s,
+            hint=hint,
+        )
+    ]
+
+
+@judgement
+def reversal(
+    traces: Traces,
+    rule: DecisionRule,
+    *,
+    signal: str,
+    begin_s: float,
+    end_s: float,
+    to_direction: str,
+    zero_a: float,
+    allowed_s: float,
+    period_s: float,
+) -> list[Measurement]:
+    """After a reversal of the current the BMS's sign follows within its update period and filter."""
+    window = heard(traces, signal, begin_s, end_s)
+    if isinstance(window, Measurement):
+        return [window]
+    way = Direction.of(to_direction)
+    truth = traces[REFERENCE].between(begin_s, end_s)
+    true_s = truth.first(lambda value: value * way.sign > zero_a)
+    if true_s is None:
+        raise Inconclusive(f"the reference never showed {way.verb} after the reversal")
+    read_s = window.first(lambda value: value * way.sign > zero_a, after_s=true_s)
+    if read_s is None:
+        return [fact(f"{signal} follows the reversal to {way.word}", False, True, rule=rule, at_s=true_s)]
+    return [
+        Measurement(
+            name=f"{signal} follows the reversal to {way.word} after",
+            value=Uncertain(read_s - true_s, period_s / math.sqrt(3), "s"),
+            limits=Limits(high=allowed_s),
+            rule=rule,
+            source=f"bms.{signal}",
+            reference="meter",
+            at_s=true_s,
+            hint="" if read_s - true_s < allowed_s else "looks like: a filter or a delayed value (M26, M28)",
+        )
+    ]
