@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from bench.clock import Clock, wait_until
+from bench.clock import Clock, Tick, wait_until
 from bench.errors import DefinitionError, InstrumentError, NotDue
 from bench.roles import Identity
 
@@ -65,3 +65,28 @@ def confirm(clock: Clock, agrees: Callable[[], bool], complaint: Callable[[], st
         return
     if wait_until(clock, agrees, timeout_s=within_s) is None:
         raise InstrumentError(f"{complaint()}, {within_s:g} s after it was told")
+
+
+def confirm_off(
+    clock: Clock, is_on: Callable[[], bool], complaint: Callable[[], str], *, within_s: float
+) -> Tick | None:
+    """Ask until the output is off. Inside a callback, where nobody may wait, the question is put on the clock.
+
+    There the answer is asked for once at once, and otherwise after `within_s`: an output that is still on then
+    raises in that callback, and so reaches whoever sleeps. Returns the pending question, to be cancelled when
+    the driver is closed.
+
+    Raises:
+        InstrumentError: it is still on; `complaint` says so.
+    """
+    if not clock.in_callback:
+        confirm(clock, lambda: not is_on(), complaint, within_s=within_s)
+        return None
+    if not is_on():
+        return None
+
+    def ask_again() -> None:
+        if is_on():
+            raise InstrumentError(f"{complaint()}, {within_s:g} s after it was told")
+
+    return clock.at(clock.now() + within_s, ask_again)

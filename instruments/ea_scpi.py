@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Self
 
-from bench.clock import Clock
+from bench.clock import Clock, Tick
 from bench.errors import InstrumentError
 from bench.quantities import Range
 from bench.roles import Identity, Ratings, Record, Regulation
-from instruments.driver import check_model, check_options, confirm
+from instruments.driver import check_model, check_options, confirm, confirm_off
 from instruments.scpi import Scpi, parse_identity
 from instruments.transports.visa import ScpiTransport
 
@@ -63,6 +63,7 @@ class EaScpi:
         self._latched: set[int] = set()
         self._in_control = False
         self._should_be_on = False
+        self._pending_off: Tick | None = None
         link.transport.on_reopen = self._check_after_reopening
 
     @classmethod
@@ -112,6 +113,8 @@ class EaScpi:
 
         Whether the output stays as it is depends on the unit's own "after remote" setting.
         """
+        if self._pending_off is not None:
+            self._pending_off.cancel()
         try:
             if self._in_control and self.link.transport.is_open:
                 with self.link.transport.operation(urgent=True):
@@ -153,14 +156,18 @@ class EaScpi:
             self.link.write("SYST:LOCK ON")
             self.link.write(f"{self.switch} OFF")
             self._in_control = True
-            confirm(
+            self._pending_off = confirm_off(
                 self.clock,
-                lambda: not self.is_output_on(),
+                self._is_still_on,
                 lambda: f"{self.name}: {self.switch} is still on",
                 within_s=_EXECUTION_S,
             )
             self._conditions()
             self.link.drain_errors()  # it is off, which was the question; the queue must not blame the next
+
+    def _is_still_on(self) -> bool:
+        with self.link.transport.operation(urgent=True):
+            return self.is_output_on()
 
     def is_output_on(self) -> bool:
         """Ask whether the terminals are connected."""
