@@ -1,0 +1,81 @@
+"""The plot of a test: reference current, what the BMS said, levels, flags, and the marks of the lab book."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.traces import Trace, Traces
+from reports.plot import Level, Panel, Plot, Series, svg_plot
+from reports.stored import load_events, load_test
+
+FLAG_LIMIT = 8  # rows of flags that fit; those that never moved are left out first
+
+
+def draw_test(folder: Path, traces: Traces, *, simulated: bool) -> str:
+    """Return the SVG plot of a test folder whose traces are given.
+
+    Raises:
+        BenchError: the folder has no result.
+    """
+    test = load_test(folder)
+    events, _ = load_events(folder)
+    levels = [event for event in events if event.get("kind") == "threshold"]
+    currents = [
+        _series(trace, "A", "reference" if name == "reference_current" else "bms")
+        for name, trace in traces.channels.items()
+        if name in ("reference_current", "bms.pack_current") and len(trace)
+    ]
+    volts = [
+        _series(trace, "V", "reference" if name == "pack_side_voltage" else "other")
+        for name, trace in traces.channels.items()
+        if name in ("pack_side_voltage", "bench_side_voltage", "bms.pack_voltage") and len(trace)
+    ]
+    panels: list[Panel] = []
+    if currents:
+        panels.append(Panel("current / A", tuple(currents), _levels(levels, "A")))
+    if volts:
+        panels.append(Panel("voltage / V", tuple(volts), _levels(levels, "V")))
+    flags = _flags(traces)
+    if flags:
+        panels.append(Panel("flags", tuple(flags), steps=True))
+    marks = tuple((mark.at_s, mark.name) for mark in traces.marks)
+    height = 130 + 165 * (len(panels) - bool(flags)) + 24 * len(flags)
+    return svg_plot(Plot(test.title, tuple(panels), marks, simulated=simulated, size=(900, height)))
+
+
+def _series(trace: Trace, unit: str, style: str) -> Series:
+    words = {
+        "reference_current": "reference current (charging positive)",
+        "bms.pack_current": "BMS current, in pack sign",
+        "pack_side_voltage": "pack side",
+        "bench_side_voltage": "bench side",
+        "bms.pack_voltage": "BMS",
+    }
+    return Series(words.get(trace.name, trace.name), trace.at_s, trace.values, unit, style)  # type: ignore[arg-type]
+
+
+def _levels(events: list[dict[str, object]], unit: str) -> tuple[Level, ...]:
+    levels: list[Level] = []
+    for event in events:
+        data = event["data"]
+        if isinstance(data, dict) and data.get("unit") == unit:
+            levels.append(Level(f"{event['text']}: {data['value']:g} {unit}", float(data["value"])))
+    return tuple(levels)
+
+
+def _flags(traces: Traces) -> list[Series]:
+    two_valued = [
+        trace
+        for name, trace in sorted(traces.channels.items())
+        if name.startswith(("bms.", "output.", "alarm.")) and len(trace) and _is_flag(name, trace)
+    ]
+    moved = [trace for trace in two_valued if len(set(trace.values)) > 1]
+    still = [trace for trace in two_valued if len(set(trace.values)) == 1 and trace.name.startswith("output.")]
+    chosen = (moved + still)[:FLAG_LIMIT]
+    return [Series(trace.name, trace.at_s, trace.values, "1", "step") for trace in chosen]
+
+
+def _is_flag(name: str, trace: Trace) -> bool:
+    if name.startswith("alarm."):
+        return True
+    return name not in ("bms.pack_current", "bms.pack_voltage") and set(trace.values) <= {0.0, 1.0}

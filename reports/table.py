@@ -1,0 +1,53 @@
+"""The measurement table of a test, as HTML that stands by itself and as one sentence per measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any
+
+from bench.quantities import digits_for
+
+# Words carry the meaning; colour only helps: green earned, amber cannot tell, red the product.
+COLOURS = {"pass": "#166534", "fail": "#b91c1c", "inconclusive": "#b45309"}
+CELL = "padding:.3em .7em;border-bottom:1px solid #9ca3af66;vertical-align:top;text-align:"
+
+
+def measurement_table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return stored measurements (`Measurement.as_dict`) as an HTML table."""
+    head = ("measurement", "value", "U (k = 2)", "limits", "rule", "verdict", "source", "reference", "at")
+    out = [
+        '<table style="border-collapse:collapse;font:13px/1.45 system-ui,Segoe UI,Roboto,sans-serif">',
+        "<thead><tr>" + "".join(f'<th style="{CELL}left">{escape(word)}</th>' for word in head) + "</tr></thead>",
+        "<tbody>",
+    ]
+    for row in rows:
+        value, expanded, limits = value_words(row)
+        verdict = str(row["verdict"])
+        colour = COLOURS.get(verdict, "inherit")
+        why = "" if verdict == "pass" else f"<br><small>{escape(str(row['how']))}</small>"
+        cells = (
+            (escape(str(row["name"])), "left"),
+            (escape(value), "right"),
+            (escape(expanded), "right"),
+            (escape(limits), "left"),
+            (escape(str(row["rule"])), "left"),
+            (f'<b style="color:{colour}">{escape(verdict.upper())}</b>{why}', "left"),
+            (escape(str(row["source"])), "left"),
+            (escape(str(row["reference"])), "left"),
+            (f"{float(row['at_s']):.3f} s", "right"),
+        )
+        out.append("<tr>" + "".join(f'<td style="{CELL}{side}">{text}</td>' for text, side in cells) + "</tr>")
+    out.append("</tbody></table>")
+    return "\n".join(out)
+
+
+def value_words(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return value, expanded uncertainty and limits of a stored measurement in words, with units."""
+    unit, value, expanded = str(row["unit"]), float(row["value"]), float(row["expanded_uncertainty"])
+    low, high = row["low"], row["high"]
+    if unit == "1" and expanded == 0 and (low, high) in ((1, None), (None, 0)):
+        return ("yes" if value else "no"), "", "must be yes" if low == 1 else "must be no"
+    digits = digits_for(expanded)
+    limits = f"at most {high:g}" if low is None else f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
+    return f"{value:+.{digits}f} {unit}", f"{expanded:.{digits}f} {unit}", f"{limits} {unit}"
