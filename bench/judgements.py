@@ -227,9 +227,7 @@ def counter_direction(
     window.need(2)
     change = window.values[-1] - window.values[0]
     way = Direction.of(direction).sign * Direction.of(counts).sign
-    hint = (
-        "" if change * way > 0 else "looks like: the counter lost or inverted the sign (M35, M40), or it is frozen"
-    )
+    hint = "" if change * way > 0 else "looks like: the counter lost or inverted its sign (M35, M40), or is frozen"
     return [
         Measurement(
             name=f"{signal} moves {'up' if way > 0 else 'down'} in {direction}",

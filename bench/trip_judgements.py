@@ -60,10 +60,12 @@ def magnitude(traces: Traces, direction: Direction, begin_s: float, end_s: float
 def ended_by_bench(traces: Traces, role: str, begin_s: float, until_s: float) -> str | None:
     """Return what the bench's own instrument did before the current began to fall, or None."""
     output = traces[f"output.{role}"].between(begin_s, until_s)
-    went_off = output.first(lambda value: value < 0.5)
-    came_on = output.first(lambda value: value >= 0.5)
-    if came_on is not None and went_off is not None and went_off > came_on:
-        return f"{role} was off at {went_off:.2f} s, before the current fell"
+    came_on_s = output.first(lambda value: value >= 0.5)
+    if came_on_s is None:
+        return f"{role} was never seen on between {begin_s:.2f} s and {until_s:.2f} s"
+    went_off_s = output.first(lambda value: value < 0.5, after_s=came_on_s)
+    if went_off_s is not None:
+        return f"{role} was off at {went_off_s:.2f} s, before the current fell"
     alarm = traces[f"alarm.{role}"].between(begin_s, until_s).first(lambda value: value >= 0.5)
     return None if alarm is None else f"{role} had an alarm at {alarm:.2f} s, before the current fell"
 
@@ -161,7 +163,8 @@ def trips(
     abort = next((mark.at_s for mark in traces.marks if mark.name == "abort" and mark.at_s >= t0_s), None)
     if abort is not None and (ending.at_s is None or ending.at_s >= abort - ending.gap_s):
         left_a = trace.values[-1]
-        hint = f"the bench ended it after {abort - t0_s:.1f} s; current now {show(left_a, 'A', reference_u_a)} (measured)"
+        now = show(left_a, "A", reference_u_a)
+        hint = f"the bench ended it after {abort - t0_s:.1f} s; current now {now} (measured)"
         lowest = Uncertain(abort - t0_s, 2 * of_cycle(gap_s), "s")
         name = f"{protection}: no trip at {peak_a:.1f} A within"
         return [_delay(name, lowest, delay_min_s, delay_max_s, rule, t0_s, hint)]
@@ -173,8 +176,8 @@ def trips(
     drop_v = switch_drop_v(traces, role, ending.at_s, end_s)
     if drop_v < SWITCH_DROP_V:
         raise Inconclusive(
-            f"the current stopped, but only {drop_v:.2f} V stand across the BMS's switch: a fuse, the disconnect or "
-            "the load may have ended it"
+            f"the current stopped, but only {drop_v:.2f} V stand across the BMS's switch: a fuse, the disconnect "
+            "or the load may have ended it"
         )
     found_s = ending.at_s - t0_s
     value = Uncertain(found_s, 2 * combine((of_cycle(gap_s), of_cycle(ending.gap_s))), "s")
