@@ -19,10 +19,12 @@ from typing import Literal
 
 from instruments.virtual.circuit_flow import Flow
 from instruments.virtual.circuit_node import Branch, Step
-from instruments.virtual.circuit_stages import Disconnect, SinkStage, SourceStage, Stage, Switches, TwoQuadrantStage
+from instruments.virtual.circuit_stages import SinkStage, SourceStage, Stage, TwoQuadrantStage
+from instruments.virtual.circuit_switches import Disconnect, Switches
 from instruments.virtual.pack import Pack
 
-_STRAY_F = 1e-6  # wires and terminals, so that the bus has a voltage also with every instrument off its terminals
+# Wires and terminals, so that the bus has a voltage, and one that decays, with every instrument off its terminals.
+_STRAY_F, _STRAY_S = 1e-6, 1e-9
 _NEVER_OHM = inf
 
 
@@ -131,7 +133,7 @@ class Circuit:
         switch_ohm = 1.0 / conducting - self._series_ohm() if conducting else 0.0
         return {
             **{stage.name: flow.bus_v * self.stage_current_a(stage) for stage in self._stages},
-            "stray": -flow.bus_v * _STRAY_F * flow.bus_v_per_s,
+            "stray": -flow.bus_v * (_STRAY_F * flow.bus_v_per_s + _STRAY_S * flow.bus_v),
             "wiring": -heat * self._wiring_ohm,
             "reference_shunt": -heat * self.reference_shunt_ohm,
             "switch": -heat * switch_ohm - current_a * flow.branch_drop_v,
@@ -199,7 +201,7 @@ class Circuit:
     def _pushed_a(self) -> dict[str, float]:
         """Return the regulated current of every attached stage; what holds the voltage gives what is missing."""
         bus_v = self._flow.bus_v
-        left_a = self._flow.current_a + self._capacitance_f() * self._flow.bus_v_per_s
+        left_a = self._flow.current_a + self._capacitance_f() * self._flow.bus_v_per_s + _STRAY_S * bus_v
         pushed: dict[str, float] = {}
         holding: list[Stage] = []
         for stage in self._stages:
@@ -223,7 +225,8 @@ class Circuit:
     # -- for the flow ----------------------------------------------------------------------------------------
 
     def _source_steps(self) -> list[Step]:
-        return [stage.step() for stage in self._stages if not stage.disconnected]
+        stray = Step(-inf, 0.0, 0.0, 0.0, _STRAY_S)
+        return [stray, *(stage.step() for stage in self._stages if not stage.disconnected)]
 
     def _capacitance_f(self) -> float:
         return _STRAY_F + sum(stage.capacitance_f for stage in self._stages if not stage.disconnected)

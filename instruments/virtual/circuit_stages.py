@@ -1,4 +1,4 @@
-"""What is attached to the circuit: supply, load, bidirectional supply, BMS switches, disconnect.
+"""What is attached to the bus: supply, load, bidirectional supply.
 
 Plain settings. Every change goes through a method that first lets the physics catch up to now, so that the past
 is never computed with the settings of the future.
@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Literal
 
-from instruments.virtual.circuit_node import Branch, Step
+from instruments.virtual.circuit_node import Step
 
 if TYPE_CHECKING:
     from instruments.virtual.circuit import Circuit
@@ -186,98 +186,3 @@ class SinkStage(Stage):
         if not self.on or self.current_set_a == 0.0:
             return False
         return self._circuit.stage_voltage_v(self) < self.current_set_a * self.on_resistance_ohm
-
-
-class Switches:
-    """The BMS's own switches, commanded by its behaviour; both open at the start.
-
-    `separate`: two MOSFETs back to back, each with a body diode: with the charge switch open a discharge still
-    flows through its diode, and the reverse. `common`: contactors in series (charge = main plus, discharge =
-    main minus by custom), the path conducts when both are closed. Precharge is a resistor across the open path.
-    """
-
-    def __init__(self, circuit: Circuit, topology: Literal["separate", "common"]) -> None:
-        self._circuit = circuit
-        self.topology = topology
-        self.charge_closed = False
-        self.discharge_closed = False
-        self.precharge_closed = False
-        self._welded = False
-
-    def set(
-        self, *, charge: bool | None = None, discharge: bool | None = None, precharge: bool | None = None
-    ) -> None:
-        """Command switches now (True closes); what is not named stays."""
-        wanted = {"charge_closed": charge, "discharge_closed": discharge, "precharge_closed": precharge}
-        changed = {k: v for k, v in wanted.items() if v is not None and getattr(self, k) is not v}
-        if not changed:
-            return
-        self._circuit.catch_up()
-        for key, value in changed.items():
-            setattr(self, key, value)
-        self._circuit.changed()
-
-    @property
-    def welded(self) -> bool:
-        """Defect: the path conducts whatever is commanded."""
-        return self._welded
-
-    @welded.setter
-    def welded(self, value: bool) -> None:
-        self._circuit.catch_up()
-        self._welded = value
-        self._circuit.changed()
-
-    def branch(
-        self, series_ohm: float, on_ohm: float, precharge_ohm: float, diode_v: float, leak_ohm: float
-    ) -> Branch:
-        """Return how the branch conducts each way with `series_ohm` in line with the switches."""
-        through_s = 1.0 / (series_ohm + on_ohm)
-        charge, discharge = self.charge_closed, self.discharge_closed
-        if self._welded or (charge and discharge):
-            return Branch(through_s, 0.0, through_s, 0.0)
-        blocked_s = 1.0 / (series_ohm + (precharge_ohm if self.precharge_closed else leak_ohm))
-        if self.topology == "common" or not (charge or discharge):
-            return Branch(blocked_s, 0.0, blocked_s, 0.0)
-        if charge:  # discharge switch open: charging goes through its diode
-            return Branch(through_s, diode_v, blocked_s, 0.0)
-        return Branch(blocked_s, 0.0, through_s, diode_v)
-
-    def rest_drop_v(self, diode_v: float) -> float | None:
-        """Return what the open bench side stands below the pack with nothing attached, or None if it floats."""
-        if self._welded or (self.charge_closed and self.discharge_closed) or self.precharge_closed:
-            return 0.0
-        return diode_v if self.topology == "separate" and self.discharge_closed else None
-
-
-class Disconnect:
-    """The bench's own relay between bus and device; open at the start, as an unpowered relay is."""
-
-    def __init__(self, circuit: Circuit) -> None:
-        self._circuit = circuit
-        self.closed = False
-        self._stuck = False
-
-    def set(self, *, closed: bool) -> None:
-        """Open or close now."""
-        if closed is self.closed:
-            return
-        self._circuit.catch_up()
-        self.closed = closed
-        self._circuit.changed()
-
-    @property
-    def stuck(self) -> bool:
-        """Defect: it conducts although it reports open."""
-        return self._stuck
-
-    @stuck.setter
-    def stuck(self, value: bool) -> None:
-        self._circuit.catch_up()
-        self._stuck = value
-        self._circuit.changed()
-
-    @property
-    def conducts(self) -> bool:
-        """Whether current can pass."""
-        return self.closed or self._stuck

@@ -17,13 +17,11 @@ Not modelled: hysteresis, entropic heat, self-discharge, balancing current, agei
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import exp, expm1
-from statistics import NormalDist
 
 from instruments.virtual.chemistry import OcvCurve
+from instruments.virtual.pack_cell import Cell, spread
 
 TAU_S = 30.0  # standards reference 9.2: tau of the RC pair
 _THERMAL_J_PER_K = 2000.0  # 9.2, "thermal, for this plant"
@@ -38,21 +36,8 @@ _FULL_GAIN, _FULL_WIDTH = 4.0, 0.01  # R1 grows near full, so that a cell relaxe
 _STRIDE, _STRIDE_AT_EDGE = 4e-4, 4e-5
 _LONGEST_S = 1024.0
 
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What is special about one cell; resistances at 25 °C and 50 % state of charge."""
-
-    capacity_ah: float
-    r0_ohm: float
-    r1_ohm: float
-    soc_pct: float
-    ambient_offset_k: float = 0.0  # warmer or cooler place in the pack
-
-    def __post_init__(self) -> None:
-        for name in ("capacity_ah", "r0_ohm", "r1_ohm"):
-            if not getattr(self, name) > 0.0:
-                raise ValueError(f"cell: {name} is {getattr(self, name)!r}, must be above 0")
+#: Since the anchor: elapsed time (s), charge (C), current remembered by the RC pair (A), squared current (A² s).
+Integrals = tuple[float, float, float, float]
 
 
 class Pack:
@@ -72,7 +57,7 @@ class Pack:
         self._z = [cell.soc_pct / 100.0 for cell in cells]
         self._v1 = [0.0] * len(cells)
         self._temp = [ambient_degc + cell.ambient_offset_k for cell in cells]
-        self.moment((0.0, 0.0, 0.0, 0.0))
+        self.integrals: Integrals = (0.0, 0.0, 0.0, 0.0)
         self.anchor(0.0, 1.0)
 
     @classmethod
@@ -94,13 +79,13 @@ class Pack:
         total_ohm = 0.1 / capacity_ah  # 1.0 mΩ at 100 Ah
 
         def one(k: int) -> Cell:
-            resistance = 1.0 + 0.04 * _spread(seed, k, "resistance")
+            resistance = 1.0 + 0.04 * spread(seed, k, "resistance")
             return Cell(
-                capacity_ah=capacity_ah * (1.0 + 0.0075 * _spread(seed, k, "capacity")),
+                capacity_ah=capacity_ah * (1.0 + 0.0075 * spread(seed, k, "capacity")),
                 r0_ohm=0.4 * total_ohm * resistance,
                 r1_ohm=0.6 * total_ohm * resistance,
-                soc_pct=soc_pct + 1.0 * _spread(seed, k, "soc"),
-                ambient_offset_k=0.7 * _spread(seed, k, "place"),
+                soc_pct=soc_pct + 1.0 * spread(seed, k, "soc"),
+                ambient_offset_k=0.7 * spread(seed, k, "place"),
             )
 
         return cls([one(k) for k in range(cells)], curve=OcvCurve.named(chemistry), ambient_degc=ambient_degc)
@@ -124,7 +109,8 @@ class Pack:
     def cell_voltages_v(self, current_a: float) -> list[float]:
         """Return the voltage of each cell while this current (positive charging) flows, in volts."""
         self.before_reading()
-        q, e, j = self._q, self._e, self._j
+        elapsed, q, j, _ = self.integrals
+        e = exp(-self.pair_rate * elapsed)
         return [
             ocv + chord * q + v1 * e + r1 * j + r0 * current_a
             for ocv, chord, v1, r1, r0 in zip(self._ocv, self._chord, self._v1, self._r1, self._r0, strict=True)
@@ -133,7 +119,7 @@ class Pack:
     def terminal_v(self, current_a: float) -> float:
         """Return the voltage between the pack's cell terminals while this current flows, in volts."""
         self.before_reading()
-        return self.emf_v(self._e, self._q, self._j) + self.r0_sum_ohm * current_a
+        return self.emf_v(self.integrals) + self.r0_sum_ohm * current_a
 
     def temperatures_degc(self) -> list[float]:
         """Return the temperature of each cell, in degrees Celsius."""
@@ -148,12 +134,12 @@ class Pack:
     def states_of_charge_pct(self) -> list[float]:
         """Return the state of charge of each cell, in percent."""
         self.before_reading()
-        return [100.0 * (z + k * self._q) for z, k in zip(self._z, self._per_c, strict=True)]
+        return [100.0 * (z + k * self.integrals[1]) for z, k in zip(self._z, self._per_c, strict=True)]
 
     def charge_ah(self) -> float:
         """Return the mean charge in the cells above their empty mark, in ampere-hours."""
         self.before_reading()
-        held = sum((z + k * self._q) / k for z, k in zip(self._z, self._per_c, strict=True))
+        held = sum((z + k * self.integrals[1]) / k for z, k in zip(self._z, self._per_c, strict=True))
         return held / 3600.0 / len(self._z)
 
     def advance(self, current_a: float, duration_s: float) -> None:
@@ -211,42 +197,39 @@ class Pack:
 
     def inner_v(self) -> float:
         """Return open-circuit voltage plus polarisation at the moment of the last reading, in volts."""
-        return self.emf_v(self._e, self._q, self._j)
+        return self.emf_v(self.integrals)
 
-    def polarisation_v(self) -> float:
-        """Return the polarisation of all cells at the moment of the last reading, in volts."""
-        return self.pair_v * self._e + self.r1_sum_ohm * self._j
+    def polarisation_v(self, integrals: Integrals | None = None) -> float:
+        """Return the polarisation of all cells for these integrals or the last reading, in volts."""
+        elapsed, _, remembered, _ = self.integrals if integrals is None else integrals
+        return self.pair_v * exp(-self.pair_rate * elapsed) + self.r1_sum_ohm * remembered
 
-    def emf_v(self, fade: float, charge_c: float, remembered_a: float) -> float:
+    def emf_v(self, integrals: Integrals) -> float:
         """Return open-circuit voltage plus polarisation of all cells for these integrals, in volts."""
-        return (
-            self._ocv_sum + self.stiffness_v_per_c * charge_c + self.pair_v * fade + self.r1_sum_ohm * remembered_a
-        )
+        elapsed, charge, remembered, _ = integrals
+        fade = exp(-self.pair_rate * elapsed)
+        return self._ocv_sum + self.stiffness_v_per_c * charge + self.pair_v * fade + self.r1_sum_ohm * remembered
 
-    def moment(self, integrals: tuple[float, float, float, float]) -> None:
-        """Say which moment after the anchor the readings are for.
-
-        The integrals since the anchor: elapsed time (s), charge (C), current remembered by the RC pair (A), squared
-        current (A² s).
-        """
+    def moment(self, integrals: Integrals) -> None:
+        """Say which moment after the anchor the readings are for."""
         self.integrals = integrals
-        self._elapsed_s, self._q, self._j, self._w = integrals
-        self._e = exp(-self.pair_rate * integrals[0])
 
     def _commit(self) -> None:
-        if self._elapsed_s == 0.0:
+        elapsed, charge, remembered, _ = self.integrals
+        if elapsed == 0.0:
             return
+        fade = exp(-self.pair_rate * elapsed)
         self._temp = self._temperatures()
-        self._z = [z + k * self._q for z, k in zip(self._z, self._per_c, strict=True)]
-        self._v1 = [v1 * self._e + r1 * self._j for v1, r1 in zip(self._v1, self._r1, strict=True)]
-        self.moment((0.0, 0.0, 0.0, 0.0))
+        self._z = [z + k * charge for z, k in zip(self._z, self._per_c, strict=True)]
+        self._v1 = [v1 * fade + r1 * remembered for v1, r1 in zip(self._v1, self._r1, strict=True)]
+        self.integrals = (0.0, 0.0, 0.0, 0.0)
 
     def _temperatures(self) -> list[float]:
         """Exact for constant heat; the heat of the RC pair is averaged with the mean current of the stretch."""
-        t = self._elapsed_s
+        t, charge, _, square = self.integrals
         if t == 0.0:
             return list(self._temp)
-        mean_a = self._q / t
+        mean_a = charge / t
         once = -expm1(-self.pair_rate * t) / self.pair_rate
         twice = -expm1(-2.0 * self.pair_rate * t) / (2.0 * self.pair_rate)
         keep = exp(-t / (_THERMAL_J_PER_K * _THERMAL_K_PER_W))
@@ -254,7 +237,7 @@ class Pack:
         for cell, temp, v1, r0, r1 in zip(self.cells, self._temp, self._v1, self._r0, self._r1, strict=True):
             goal = r1 * mean_a
             pair_v2s = v1 * v1 * twice + 2.0 * v1 * goal * (once - twice) + goal * goal * (t - 2.0 * once + twice)
-            heat_w = (r0 * self._w + pair_v2s / r1) / t
+            heat_w = (r0 * square + pair_v2s / r1) / t
             settled = self._ambient_degc + cell.ambient_offset_k + _THERMAL_K_PER_W * heat_w
             out.append(settled + (temp - settled) * keep)
         return out
@@ -262,11 +245,3 @@ class Pack:
 
 def _nothing() -> None:
     """Stand for the circuit of a pack that has none."""
-
-
-def _spread(seed: int, cell: int, what: str) -> float:
-    """Return a normal deviate that depends on its arguments alone, cut at two standard deviations."""
-    digest = hashlib.blake2b(f"{seed}/{cell}/{what}".encode(), digest_size=8).digest()
-    low, high = NormalDist().cdf(-2.0), NormalDist().cdf(2.0)
-    fraction = (int.from_bytes(digest, "big") + 0.5) / 2.0**64
-    return NormalDist().inv_cdf(low + (high - low) * fraction)

@@ -1,0 +1,91 @@
+"""A stretch of time in which nothing changes its mode: current and bus voltage in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import exp, inf
+
+from instruments.virtual.circuit_waveform import Waveform
+from instruments.virtual.pack import Integrals, Pack
+
+_EXHAUSTED = -1e-9  # volts or amperes: less than this is rounding, not an event
+
+
+class Stretch:
+    """One stretch, t in seconds from its start.
+
+    The bus moves to `rest_v` with `rate` from `delta_v` away, ramps, stays, or (with `follow_s`, the conductance of
+    the branch) follows the pack at the distance that the current makes.
+    """
+
+    __slots__ = (
+        "arrives",
+        "base",
+        "delta_v",
+        "drop_v",
+        "end_v",
+        "follow_s",
+        "length_s",
+        "moving",
+        "pack",
+        "ramp_v_per_s",
+        "rate",
+        "rest_v",
+        "wave",
+    )
+
+    def __init__(self, pack: Pack, base: Integrals, rest_v: float, drop_v: float) -> None:
+        self.pack, self.base, self.rest_v, self.drop_v = pack, base, rest_v, drop_v
+        self.wave = Waveform((0.0, 0.0))
+        self.rate = self.delta_v = self.ramp_v_per_s = self.follow_s = 0.0
+        self.length_s = inf
+        self.moving = self.arrives = False
+        self.end_v: float | None = None  # where it ends, exactly, if it ends by itself
+
+    def integrals(self, t: float) -> Integrals:
+        """Return the integrals of the current from the pack's anchor to t."""
+        elapsed, charge, remembered, square = self.base
+        wave, rate = self.wave, self.pack.pair_rate
+        return (
+            elapsed + t,
+            charge + wave.charge_c(t),
+            remembered * exp(-rate * t) + wave.remembered_a(t, rate),
+            square + wave.square_a2s(t),
+        )
+
+    def emf_v(self, t: float) -> float:
+        """Return the inner voltage of the pack at t, in volts."""
+        return self.pack.emf_v(self.integrals(t))
+
+    def bus_v(self, t: float, integrals: Integrals | None = None) -> float:
+        """Return the bus voltage at t, in volts."""
+        if self.follow_s:
+            emf_v = self.pack.emf_v(self.integrals(t) if integrals is None else integrals)
+            return emf_v + self.drop_v + self.wave.current_a(t) / self.follow_s
+        if self.rate > 0.0:
+            return self.rest_v + self.delta_v * exp(-self.rate * t)
+        return self.rest_v + self.ramp_v_per_s * t
+
+    def bus_v_per_s(self, t: float) -> float:
+        """Return how fast the bus voltage moves at t; zero once it rests or follows, in volts per second."""
+        if self.rate > 0.0:
+            return -self.rate * self.delta_v * exp(-self.rate * t)
+        return self.ramp_v_per_s
+
+
+def first_zero(margin: Callable[[float], float], end_s: float) -> float:
+    """Return when a margin that is positive at first runs out, or infinity if it lasts to the end."""
+    if margin(end_s) >= _EXHAUSTED:
+        return inf
+    low, high = 0.0, end_s
+    if margin(low) <= 0.0:
+        return 0.0
+    while high - low > 1e-10:  # bisection: events are rare, and nothing here can go wrong
+        middle = 0.5 * (low + high)
+        if not low < middle < high:
+            break
+        if margin(middle) < 0.0:
+            high = middle
+        else:
+            low = middle
+    return high
