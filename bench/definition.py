@@ -28,6 +28,13 @@ class BenchSection(Frozen):
     location: str = ""
 
 
+class Measuring(Frozen):
+    """How a meter is set: range in volts, integration in power line cycles."""
+
+    range_v: float = Field(gt=0)
+    power_line_cycles: float = Field(default=1.0, gt=0)
+
+
 class InstrumentSection(Frozen):
     """One instrument on the table."""
 
@@ -40,7 +47,9 @@ class InstrumentSection(Frozen):
     calibration_due: datetime.date | None = None
     certificate: str = ""
     integration_s: float = Field(default=0.0, ge=0.0, description="averaging time of one reading")
-    options: dict[str, Any] = Field(default_factory=dict)
+    measuring: Measuring | None = Field(default=None, description="for meters")
+    options: dict[str, Any] = Field(default_factory=dict, description="the driver's own options")
+    virtual: dict[str, Any] = Field(default_factory=dict, description="how a virtual instrument is wired")
 
 
 class CanBinding(Frozen):

@@ -1,7 +1,7 @@
 """Polarity before power: which way the current really flows, from physics rather than from opinions.
 
-The primary witness is that a load can only sink and a one-quadrant supply only source; for a bidirectional supply it
-is the terminal voltage, which a charging current can only raise. Meter and instruments must agree with it.
+The primary witness is that a load can only sink and a one-quadrant supply only source; for a bidirectional supply
+it is the terminal voltage, which a charging current can only raise. Meter and instruments must agree with it.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def _one_way(stand: Stand, direction: Direction) -> PolarityStep:
             _compare(stand, step, magnitude_a)
             return step
     raise Inconclusive(
-        f"the pack's voltage never moved by {NOISE_FACTOR:g} x its noise of {1000 * noise_v:.2f} mV ({seen}); allow a "
-        "larger current or a better pack meter"
+        f"the pack's voltage never moved by {NOISE_FACTOR:g} x its noise of {1000 * noise_v:.2f} mV ({seen}); "
+        "allow a larger current or a better pack meter"
     )
 
 
@@ -129,6 +129,6 @@ def _compare(stand: Stand, step: PolarityStep, magnitude_a: float) -> None:
     if abs(step.meter_a - step.instrument_a) > allowed_a:
         raise WiringError(
             f"{step}: meter and {step.instrument} differ by more than {allowed_a:.2f} A; check "
-            f"topology.reference_shunt.ohm = {stand.reference.shunt.ohm:g} and that the shunt sits in the one branch "
-            "common to source and sink"
+            f"topology.reference_shunt.ohm = {stand.reference.shunt.ohm:g} and that the shunt sits in the one "
+            "branch common to source and sink"
         )

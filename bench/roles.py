@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from bench.quantities import Range
 
@@ -44,9 +44,11 @@ class Ratings:
     power_w: float
 
 
-@dataclass(frozen=True, slots=True)
-class Dialogue:
-    """One message between the bench and an instrument, as text (binary frames as hex)."""
+class Dialogue(NamedTuple):
+    """One message between the bench and an instrument, as text (binary frames as hex).
+
+    A named tuple: it is made for every message, at a third of a frozen dataclass's price.
+    """
 
     at_s: float
     instrument: str

@@ -1,0 +1,394 @@
+"""The one assembler: opens what a definition names, hands out guarded roles, and owns the way out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from bench.clock import Clock, wait_until
+from bench.definition import CanBinding, Definition, refuse_hardware
+from bench.dut import Dut
+from bench.errors import BenchError, DefinitionError, InstrumentError, SafetyError, WiringError
+from bench.guard import Guard
+from bench.guarded import Guarded
+from bench.loading import nearest
+from bench.observer import Event, Observers
+from bench.profile import Profile
+from bench.quantities import Direction, show
+from bench.reference import Reference
+from bench.roles import (
+    BidirectionalSupply,
+    BmsLink,
+    Identity,
+    Instrument,
+    Load,
+    PowerInstrument,
+    Supply,
+    Switch,
+    VoltageMeter,
+)
+from bench.simulated_clock import SimulatedClock
+from bench.stand import Stand
+from bench.traces import Traces
+from bench.wall_clock import WallClock
+from instruments import catalogue
+from instruments.links.opening import open_link
+
+FOLDER_OF_ROLE = {
+    "supply": "supplies",
+    "load": "loads",
+    "bidirectional": "bidirectional",
+    "reference_meter": "meters",
+    "pack_meter": "meters",
+    "disconnect": "relays",
+}
+POWER_ROLES = ("supply", "load", "bidirectional")
+ZERO_READINGS = 5
+PRESET_A = 2.0  # current limit while the bus is brought to the pack's voltage
+PRESET_WITHIN_V = 1.0
+PRESET_TIMEOUT_S = 3.0
+
+
+@dataclass(slots=True)
+class _Open:
+    """What has been opened so far, so that it can be closed whatever happens."""
+
+    drivers: dict[str, Any]
+    links: dict[str, BmsLink]
+
+
+class TraceTap:
+    """An observer that keeps the samples of the test that runs, for its judgements."""
+
+    def __init__(self, traces: Traces) -> None:
+        self.traces = traces
+
+    def event(self, event: Event) -> None:
+        """Ignore it."""
+
+    def sample(self, channel: str, at_s: float, value: float) -> None:
+        """Keep it."""
+        self.traces.sample(channel, at_s, value)
+
+    def frame(self, frame: object) -> None:
+        """Ignore it."""
+
+    def dialogue(self, dialogue: object) -> None:
+        """Ignore it."""
+
+
+@contextlib.contextmanager
+def open_stand(
+    definition: Definition,
+    profile: Profile,
+    *,
+    observers: Observers | None = None,
+    seed: int = 0,
+    defects: tuple[str, ...] = (),
+    lab: Path | None = None,
+    bring_up: bool = True,
+) -> Iterator[Stand]:
+    """Open a bench for one test, and take the way out at the end, whatever happened.
+
+    Raises:
+        DefinitionError: definition and profile do not fit, or would reach hardware; nothing was opened.
+        InstrumentError, LinkError, WiringError, Inconclusive: opening went wrong; the bench was made safe.
+        SafetyError: safe state was not reached.
+    """
+    refuse_hardware(definition)
+    check_fit(definition, profile)
+    watchers = observers or Observers()
+    traces = Traces()
+    tap = TraceTap(traces)
+    watchers.add(tap)
+    with contextlib.ExitStack() as stack:
+        stack.callback(watchers.remove, tap)
+        clock, where, bindings = _world(definition, profile, seed, defects, stack)
+        opened = _Open({}, {})
+        stack.callback(_close, opened)
+        for name in profile.links:
+            link = open_link(profile, name, bindings[name], clock, watchers.dialogue, watchers.frame)
+            opened.links[name] = link
+        identities = _open_drivers(definition, clock, watchers, where, opened, lab)
+        stand = _assemble(definition, profile, clock, watchers, traces, opened, identities)
+        stand.seed, stand.defects = seed, defects
+        try:
+            _prepare(stand, opened)
+            if bring_up:
+                connect_pack(stand)
+            watchers.drain()
+            yield stand
+        except BaseException as problem:
+            _leave(stand, f"after {type(problem).__name__}", problem)
+            raise
+        _leave(stand, "end of test", None)
+
+
+def check_fit(definition: Definition, profile: Profile) -> None:
+    """Make sure that a bench and a BMS fit together, before anything is opened.
+
+    Raises:
+        DefinitionError: a link is missing, or the envelope leaves the BMS's absolute maxima.
+    """
+    where = definition.source.name or definition.name
+    for name in profile.links:
+        if name not in definition.links:
+            raise DefinitionError(
+                f"{where}, links: BMS {profile.name} needs a link {name!r}{nearest(name, definition.links)}"
+            )
+    envelope, absolute = definition.envelope, profile.absolute
+    limits = (
+        ("charge_a", envelope.charge_a, absolute.charge_a, "A"),
+        ("discharge_a", envelope.discharge_a, absolute.discharge_a, "A"),
+        ("max_v", envelope.max_v, profile.bms.upper_limit_cell_v * profile.bms.cells, "V"),
+    )
+    for key, value, limit, unit in limits:
+        if value > limit:
+            raise DefinitionError(
+                f"{where}, envelope.{key}: {value:g} {unit} is more than {profile.name} may see, {limit:g} {unit}"
+            )
+
+
+def _world(
+    definition: Definition, profile: Profile, seed: int, defects: tuple[str, ...], stack: contextlib.ExitStack
+) -> tuple[Clock, dict[str, str], dict[str, Mapping[str, object]]]:
+    """Return the clock, and where instruments and links are found."""
+    addresses = {name: section.address for name, section in definition.instruments.items()}
+    bindings: dict[str, Mapping[str, object]] = {
+        name: definition.links[name].model_dump() for name in profile.links
+    }
+    if definition.bench.clock == "wall":
+        if defects:
+            raise DefinitionError(
+                f"defect {', '.join(defects)}: bench {definition.name} runs on the wall clock; start its BMS with "
+                "the defect instead: bmsbench lab --defect"
+            )
+        wall = WallClock()
+        stack.callback(wall.close)
+        return wall, addresses, bindings
+    from instruments.virtual.bench import VirtualBench
+
+    clock = SimulatedClock()
+    stack.callback(clock.close)
+    virtual = VirtualBench(definition, profile, clock, seed=seed, defects=defects)
+    stack.callback(virtual.close)
+    addresses.update(virtual.addresses)
+    for name in profile.links:
+        if isinstance(definition.links[name], CanBinding) or virtual.addresses.get(f"links.{name}"):
+            bindings[name] = virtual.binding(name)
+    return clock, addresses, bindings
+
+
+def _open_drivers(
+    definition: Definition,
+    clock: Clock,
+    watchers: Observers,
+    where: dict[str, str],
+    opened: _Open,
+    lab: Path | None,
+) -> dict[str, Identity]:
+    """Open every role's driver and read its identity; nothing has been written to it when this returns."""
+    identities: dict[str, Identity] = {}
+    for role, name in definition.roles.items():
+        section = definition.instruments[name]
+        driver = catalogue.load(FOLDER_OF_ROLE[role], section.driver, lab / "drivers" if lab else None)
+        options = dict(section.options)
+        if role == "disconnect" and section.serial:
+            options.setdefault("serial", section.serial)
+        instrument = driver.open(name, where[name], clock=clock, record=watchers.dialogue, options=options)
+        opened.drivers[role] = instrument
+        identities[role] = _identify(definition, role, name, instrument)
+    return identities
+
+
+def _identify(definition: Definition, role: str, name: str, instrument: Instrument) -> Identity:
+    section = definition.instruments[name]
+    identity = instrument.identify()
+    source = definition.source.name
+    if section.model and not identity.model.startswith(section.model):
+        raise InstrumentError(
+            f"{source}, instruments.{name}.model: {section.model!r} is declared, {identity.model!r} answered"
+        )
+    if section.serial and identity.serial != section.serial:
+        raise InstrumentError(
+            f"{source}, instruments.{name}.serial: {section.serial!r} is declared, {identity.serial!r} answered"
+        )
+    return identity
+
+
+def _assemble(
+    definition: Definition,
+    profile: Profile,
+    clock: Clock,
+    watchers: Observers,
+    traces: Traces,
+    opened: _Open,
+    identities: dict[str, Identity],
+) -> Stand:
+    drivers = opened.drivers
+    power = {role: cast(PowerInstrument, drivers[role]) for role in POWER_ROLES if role in drivers}
+    disconnect = cast("Switch | None", drivers.get("disconnect"))
+    guard = Guard(definition, clock, watchers, traces, power, disconnect)
+    reference = Reference(
+        definition, cast(VoltageMeter, drivers["reference_meter"]), cast(VoltageMeter, drivers["pack_meter"])
+    )
+    dut = Dut(profile, opened.links, clock, watchers)
+    guarded = {role: Guarded(role, part, guard) for role, part in power.items()}
+    return Stand(
+        definition=definition,
+        profile=profile,
+        clock=clock,
+        observers=watchers,
+        traces=traces,
+        guard=guard,
+        reference=reference,
+        dut=dut,
+        supply=cast("Supply | None", guarded.get("supply")),
+        load=cast("Load | None", guarded.get("load")),
+        bidirectional=cast("BidirectionalSupply | None", guarded.get("bidirectional")),
+        disconnect=disconnect,
+        identities=identities,
+    )
+
+
+def _prepare(stand: Stand, opened: _Open) -> None:
+    """Take control, see that everything is off and open, judge the reference's zero, program protections."""
+    definition, drivers = stand.definition, opened.drivers
+    for role in ("reference_meter", "pack_meter"):
+        section = definition.instruments[definition.roles[role]]
+        meter = cast(VoltageMeter, drivers[role])
+        if section.measuring is None:
+            raise DefinitionError(
+                f"{definition.source.name}, instruments.{definition.roles[role]}.measuring: is missing; write "
+                "measuring = { range_v = ..., power_line_cycles = ... }"
+            )
+        meter.set_range(section.measuring.range_v)
+        meter.set_integration(section.measuring.power_line_cycles)
+    for role in POWER_ROLES:
+        if role in drivers:
+            _check_ratings(definition, role, drivers[role])
+            drivers[role].take_control()
+            if drivers[role].is_output_on():
+                stand.note(f"{role} was on when the bench was opened; switched off")
+                drivers[role].output_off()
+    if stand.disconnect is not None:
+        stand.disconnect.open_contact()
+    _check_zero(stand)
+    for line in stand.guard.program_protections():
+        stand.note(f"protection {line}, read back")
+    stand.guard.attach(stand.reference, stand.dut)
+    stand.dut.start()
+    stand.guard.start_watch()
+
+
+def _check_ratings(definition: Definition, role: str, instrument: PowerInstrument) -> None:
+    """Refuse an instrument that cannot do what the envelope says it may."""
+    ratings = instrument.get_ratings()
+    source = definition.source.name
+    name = definition.roles[role]
+    if not ratings.voltage_v.contains(definition.envelope.max_v):
+        raise DefinitionError(
+            f"{source}, envelope.max_v: {definition.envelope.max_v:g} V is beyond {name}'s "
+            f"{ratings.voltage_v.high:g} V"
+        )
+    quadrants = (
+        (Direction.CHARGE, ratings.source_current_a, definition.envelope.charge_a),
+        (Direction.DISCHARGE, ratings.sink_current_a, definition.envelope.discharge_a),
+    )
+    for direction, quadrant, limit_a in quadrants:
+        if quadrant is not None and limit_a > quadrant.high:
+            raise DefinitionError(
+                f"{source}, envelope.{direction.word}_a: {limit_a:g} A is beyond {name}'s {quadrant.high:g} A"
+            )
+
+
+def _check_zero(stand: Stand) -> None:
+    """Reference first: its zero with the loop open. Without a disconnect the outputs alone open the loop."""
+    readings = []
+    for _ in range(ZERO_READINGS):
+        readings.append(stand.reference.current())
+        stand.clock.sleep(0.02)
+    zero_a = stand.reference.check_zero(readings)
+    ambient = stand.definition.environment.temperature_degc
+    told = "not declared" if ambient is None else f"{ambient:g} degC declared"
+    stand.note(f"reference zero {show(zero_a, 'A', stand.reference.current_uncertainty(0.0))}, ambient {told}")
+
+
+def connect_pack(stand: Stand) -> None:
+    """Bring the BMS up, bring the bus to the pack's voltage, close the disconnect onto equal voltages.
+
+    Raises:
+        WiringError: the bus does not come to the pack's voltage, or the pack reads reversed.
+    """
+    stand.progress(f"bringing {stand.profile.name} up")
+    stand.dut.bring_up()
+    if stand.disconnect is None:
+        return
+    pack_v = stand.reference.pack_voltage()
+    low_v, high_v = stand.definition.envelope.min_v, stand.definition.envelope.max_v
+    if not low_v <= pack_v <= high_v:
+        look = "; + and - of the pack or of its meter are swapped" if pack_v < 0 else ""
+        raise WiringError(f"the pack reads {pack_v:.2f} V, the envelope allows {low_v:g} to {high_v:g} V{look}")
+    _preset_bus(stand, pack_v)
+    stand.disconnect.close_contact()
+    _end_preset(stand)
+    stand.note(f"disconnect closed at {pack_v:.2f} V on both sides")
+
+
+def _preset_bus(stand: Stand, pack_v: float) -> None:
+    """Charge the bench's output capacitors, so that the disconnect does not close onto a short."""
+    part = stand.bidirectional or stand.supply
+    if part is None:
+        return
+    part.set_voltage(pack_v)
+    if stand.bidirectional is not None:
+        stand.bidirectional.set_sink_current(0.0)
+        stand.bidirectional.set_source_current(PRESET_A)
+    elif stand.supply is not None:
+        stand.supply.set_current_limit(PRESET_A)
+    part.output_on()
+    near = wait_until(
+        stand.clock,
+        lambda: abs(part.measure_voltage() - pack_v) < PRESET_WITHIN_V,
+        timeout_s=PRESET_TIMEOUT_S,
+        poll_s=0.02,
+    )
+    if near is None:
+        found_v = part.measure_voltage()
+        raise WiringError(
+            f"{part.name} was set to the pack's {pack_v:.2f} V and measures {found_v:.2f} V; look at its power "
+            "leads: a load or a short hangs on the bus, or pack meter and supply measure different things"
+        )
+
+
+def _end_preset(stand: Stand) -> None:
+    if stand.bidirectional is not None:
+        stand.bidirectional.set_source_current(0.0)
+        stand.bidirectional.output_off()
+    elif stand.supply is not None:
+        stand.supply.set_current_limit(0.0)
+        stand.supply.output_off()
+
+
+def _leave(stand: Stand, reason: str, problem: BaseException | None) -> None:
+    """Take the way out; a bench that is not safe outranks whatever happened before."""
+    report = stand.guard.make_safe(reason)
+    stand.observers.drain()
+    if not report.safe:
+        lines = "\n".join(report.lines())
+        raise SafetyError(f"bench {stand.definition.name} is NOT safe: {report.text}\n{lines}") from problem
+
+
+def _close(opened: _Open) -> None:
+    """Close links and drivers; one that refuses does not keep the others open."""
+    problems: list[Exception] = []
+    for part in [*opened.links.values(), *opened.drivers.values()]:
+        try:
+            part.close()
+        except (BenchError, OSError) as problem:
+            problems.append(problem)
+    if problems:
+        raise ExceptionGroup("closing the bench", problems)
