@@ -5,7 +5,8 @@ a second, which no command line should pay for.
 
 Faults of the library cured here: cyclic sending in a thread per message that repeats missed slots back to back
 (replaced by `clock.every`, which skips); a socketcand peer that goes away (100 % CPU and no error); a refused
-socketcand connection tried again and again for 10 s at 100 % CPU; `< ok >` and a first frame in one packet.
+socketcand connection tried again and again for 10 s at 100 % CPU; a server that says nothing, waited for without
+end; `< ok >` and a first frame in one packet.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class CanTransport:
             raise DefinitionError(f"CAN interface {interface!r} is not one of python-can's{known}")
         where = f"{interface}:{channel}"
         if interface == "socketcand":
-            _check_listening(options, where)
+            _check_served(options, channel, where)
             options.setdefault("tcp_tune", os.name != "nt")
         problem: Exception | None = None
         for _ in range(OPEN_TRIES if interface == "socketcand" else 1):
@@ -104,7 +105,7 @@ class CanTransport:
                     return cls(SimulatedBus(channel, **options), where, clock, on_frame)
                 bus = can.Bus(channel=channel, interface=interface, ignore_config=True, **options)
             except can.CanError as error:
-                problem = error
+                problem = error.with_traceback(None)  # the traceback would keep the library's socket open
                 if "got: '< ok >" not in str(error):  # a frame glued to the answer: try again
                     break
             except (OSError, ValueError, TypeError, ImportError) as error:
@@ -219,14 +220,21 @@ def _raise(problem: Exception) -> None:
     raise problem
 
 
-def _check_listening(options: dict[str, Any], where: str) -> None:
-    """Fail at once if nobody listens; python-can would try for 10 s at full speed."""
+def _check_served(options: dict[str, Any], channel: str, where: str) -> None:
+    """Fail at once if nobody serves this bus: python-can would try for 10 s at full speed, or wait for ever."""
     missing = [key for key in ("host", "port") if key not in options]
     if missing:
         raise LinkError(f"CAN {where}: options need {' and '.join(missing)} of the socketcand server")
+    place = f"{options['host']}:{options['port']}"
     try:
-        socket.create_connection((options["host"], options["port"]), timeout=5.0).close()
+        with socket.create_connection((options["host"], options["port"]), timeout=5.0) as peer:
+            answer = peer.recv(100)
+            if answer == b"< hi >":
+                peer.sendall(f"< open {channel} >".encode())
+                answer = peer.recv(200)
     except OSError as problem:
+        raise LinkError(f"CAN {where}: no socketcand server at {place}: {problem}; is it running?") from problem
+    if answer != b"< ok >":
         raise LinkError(
-            f"CAN {where}: no socketcand server at {options['host']}:{options['port']}: {problem}; is it running?"
-        ) from problem
+            f"CAN {where}: {place} does not open this bus, it says {answer.decode('ascii', 'replace')!r}"
+        )
