@@ -15,6 +15,7 @@ _ERROR = re.compile(r'\s*([+-]?\d+)\s*,?\s*"?(.*?)"?\s*')
 # 9.9E37 is SCPI's infinity (overload), 9.91E37 its "not a number" (SCPI-99, section 7.2.1)
 _NO_READING = 9.8e37
 _QUEUE_DEPTH = 20
+_PLAIN = "0123456789.+-eE "  # no letter of nan or inf, no underscore
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,13 @@ def parse_number(text: str, unit: str, what: str) -> Number:
     if found is None or found.quantity != UNITS[unit].quantity or found.offset:
         raise InstrumentError(f"{what}: {text!r} carries the unit {suffix!r}, expected {unit}")
     return Number(found.to_si(value), found.to_si(resolution))
+
+
+def _float_or_none(plain: str) -> float | None:
+    try:
+        return float(plain)
+    except ValueError:
+        return None
 
 
 def parse_switch(text: str, what: str) -> bool:
@@ -113,7 +121,13 @@ class Scpi:
 
     def query_float(self, command: str, unit: str, *, timeout_s: float | None = None) -> float:
         """Ask for a number in the given inside unit."""
-        return self.query_number(command, unit, timeout_s=timeout_s).value
+        text = self.transport.query(command, timeout_s=timeout_s)
+        plain = text.removesuffix(unit) if unit.isalpha() else text  # "1" would take a digit of the exponent
+        if plain and not plain.strip(_PLAIN):  # the everyday answer, at a fifth of the pattern's price
+            value = _float_or_none(plain)
+            if value is not None and -_NO_READING < value < _NO_READING:
+                return value
+        return parse_number(text, unit, f"{self.name}, {command}").value
 
     def query_switch(self, command: str) -> bool:
         """Ask for `ON` or `OFF`."""

@@ -8,7 +8,6 @@ time-out the connection is closed, whatever the framing.
 
 from __future__ import annotations
 
-import socket
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -23,7 +22,7 @@ from bench.errors import DefinitionError, InstrumentError
 from bench.roles import Record
 from instruments.transports.address import Address, parse_address
 from instruments.transports.serial import open_port
-from instruments.transports.sockets import receive, tune_socket, unasked
+from instruments.transports.sockets import TimedSocket
 from instruments.transports.wire import Wire
 
 Framing = Literal["tcp", "rtu"]
@@ -58,29 +57,28 @@ class _StrictRtu(FramerRTU):
 
 
 class _TcpClient(ModbusTcpClient):
-    """pymodbus's client, waiting for bytes the way this bench waits."""
+    """pymodbus's client, sending and waiting the way this bench does."""
 
     def __init__(self, address: Address, clock: Clock, **settings: Any) -> None:
         super().__init__(address.host, port=address.port, **settings)
         self._clock = clock
-        self._port = address.port
+        self._timeout_s = float(settings["timeout"])
+        self.wire: TimedSocket | None = None
 
     def connect(self) -> bool:
         if self.socket is None and super().connect():  # type: ignore[no-untyped-call]
             assert self.socket is not None
-            tune_socket(self.socket)
+            self.wire = TimedSocket(self.socket, self._clock, self._timeout_s)
         return self.socket is not None
 
     def send(self, request: bytes, addr: tuple[Any, ...] | None = None) -> int:
-        assert self.socket is not None
-        self.socket.settimeout(self.comm_params.timeout_connect)
-        self.socket.sendall(request)
-        self._clock.serve()
+        assert self.wire is not None
+        self.wire.send(request)
         return len(request)
 
     def recv(self, size: int | None) -> bytes:
-        assert self.socket is not None
-        data = receive(self.socket, self._clock, self._port, self.comm_params.timeout_connect or 0.0)
+        assert self.wire is not None
+        data = self.wire.receive(self._timeout_s)
         if not data:
             raise ConnectionAbortedError("the instrument closed the connection instead of answering")
         return data
@@ -93,6 +91,7 @@ class _SerialClient(ModbusSerialClient):
         super().__init__(address.device, baudrate=address.baud or default_baud, parity=parity, **settings)
         self._name = name
         self._address = address
+        self.wire = None  # pymodbus itself empties a serial port before it sends
 
     def connect(self) -> bool:
         if self.socket is None:
@@ -231,7 +230,7 @@ class ModbusTransport(Wire):
 
     def _ask(self, function: int, call: Callable[..., Any], address: int, **values: Any) -> Any:
         what = f"function {function:02} at {address}"
-        return self.exchange(lambda: self._request(function, call, address, what, values), what)
+        return self.exchange(self._request, function, call, address, what, values, what=what)
 
     def _request(
         self, function: int, call: Callable[..., Any], address: int, what: str, values: dict[str, Any]
@@ -285,12 +284,16 @@ class ModbusTransport(Wire):
     def _who(self) -> str:
         return "" if self._ask_who is None else self._ask_who(self)
 
+    def _is_quiet(self) -> bool:
+        client = self._client
+        return client.socket is not None and (client.wire is None or not client.wire.waits())
+
     def _is_stale(self) -> bool:
-        sock = self._client.socket
-        if not isinstance(sock, socket.socket):
-            return False  # pymodbus empties a serial port before it sends
+        wire = self._client.wire
+        if wire is None:
+            return False
         try:
-            while (data := unasked(sock)) is not None:
+            while (data := wire.unasked()) is not None:
                 if not data:
                     return True
                 self.note(False, f"(dropped, not asked for: {data.hex(' ')})")
@@ -300,10 +303,10 @@ class ModbusTransport(Wire):
         return False
 
     def _listen(self, seconds: float) -> None:
-        sock = self._client.socket
-        if isinstance(sock, socket.socket):
+        wire = self._client.wire
+        if wire is not None:
             try:
-                data = receive(sock, self.clock, self.address.port, seconds)
+                data = wire.receive(seconds)
             except TimeoutError:
                 return
             self.note(False, f"(dropped, not asked for: {data.hex(' ')})")

@@ -8,6 +8,7 @@ has closed, reports that as a time-out, and leaves Nagle's algorithm on (44 ms f
 from __future__ import annotations
 
 import functools
+import os
 import socket
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -20,7 +21,7 @@ from bench.clock import Clock
 from bench.errors import ConnectionLost, InstrumentError, InstrumentTimeout
 from bench.roles import Record
 from instruments.transports.address import parse_address
-from instruments.transports.sockets import receive, tune_socket, unasked
+from instruments.transports.sockets import TimedSocket
 from instruments.transports.wire import Wire
 
 _LONGEST_LINE = 1 << 20
@@ -40,38 +41,14 @@ def serial_of(identification: str) -> str:
 class _Channel(Protocol):
     """Bytes to and from an open VISA resource."""
 
+    @property
+    def waits(self) -> Callable[[], object]: ...
+
     def send(self, data: bytes) -> None: ...
 
     def receive(self, timeout_s: float) -> bytes: ...
 
     def unasked(self) -> bytes | None: ...
-
-    def close(self) -> None: ...
-
-
-class _SocketChannel:
-    """The socket inside pyvisa-py's `TCPIP::…::SOCKET` session."""
-
-    def __init__(self, resource: Any, sock: socket.socket, clock: Clock, timeout_s: float) -> None:
-        self._resource = resource
-        self._sock = sock
-        self._clock = clock
-        self._port: int = sock.getpeername()[1]
-        tune_socket(sock)
-        sock.settimeout(timeout_s)
-
-    def send(self, data: bytes) -> None:
-        self._sock.sendall(data)
-        self._clock.serve()
-
-    def receive(self, timeout_s: float) -> bytes:
-        return receive(self._sock, self._clock, self._port, timeout_s)
-
-    def unasked(self) -> bytes | None:
-        return unasked(self._sock)
-
-    def close(self) -> None:
-        self._resource.close()
 
 
 class _ResourceChannel:
@@ -87,11 +64,12 @@ class _ResourceChannel:
         self._resource.timeout = timeout_s * 1000.0
         return bytes(self._call(self._resource.read_raw))
 
+    @staticmethod
+    def waits() -> object:
+        return False
+
     def unasked(self) -> bytes | None:
         return None  # VISA offers no look at what waits; after a time-out the connection is closed anyway
-
-    def close(self) -> None:
-        self._resource.close()
 
     @staticmethod
     def _call(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -131,12 +109,13 @@ class ScpiTransport(Wire):
         self.identification = ""
         self._write_end = write_termination.encode("ascii")
         self._read_end = read_termination.encode("ascii")
+        self._resource: MessageBasedResource | None = None
         self._channel: _Channel | None = None
         self._forget_port = self.address.port
 
     def write(self, command: str) -> None:
         """Send a command that has no answer; whether it was accepted must be asked separately."""
-        self.exchange(lambda: self._send(command), repr(command))
+        self.exchange(self._send, command, what=command)
 
     def query(self, command: str, *, timeout_s: float | None = None, retry_until_s: float | None = None) -> str:
         """Send a question and return the first line of the answer, without its end.
@@ -146,12 +125,12 @@ class ScpiTransport(Wire):
         """
         patience_s = self.timeout_s if timeout_s is None else timeout_s
         try:
-            return self.exchange(lambda: self._ask(command, patience_s), command, patience_s)
+            return self.exchange(self._ask, command, patience_s, what=command, patience_s=patience_s)
         except (InstrumentTimeout, ConnectionLost):
             in_time = retry_until_s is not None and self.clock.now() + patience_s <= retry_until_s
             if not in_time or self.clock.in_callback:
                 raise
-        return self.exchange(lambda: self._ask(command, patience_s), command, patience_s)
+        return self.exchange(self._ask, command, patience_s, what=command, patience_s=patience_s)
 
     @property
     def is_open(self) -> bool:
@@ -171,10 +150,10 @@ class ScpiTransport(Wire):
             clock.forget_silence(self._forget_port)
         self._send(command)
         data = channel.receive(timeout_s)
-        end = self._read_end
-        if end not in data:
+        line, end, extra = data.partition(self._read_end)
+        if not end:
             data = self._rest(channel, data, clock.now() + timeout_s, command)
-        line, _, extra = data.partition(end)
+            line, _, extra = data.partition(self._read_end)
         if not line and not data:
             raise self.lost(f"the instrument closed the connection instead of answering {command}")
         answer = line.decode("ascii", "backslashreplace").rstrip("\r")
@@ -204,6 +183,9 @@ class ScpiTransport(Wire):
         self.identification = self.query("*IDN?")
         return serial_of(self.identification)
 
+    def _is_quiet(self) -> bool:
+        return self._channel is not None and not self._channel.waits()
+
     def _is_stale(self) -> bool:
         assert self._channel is not None
         try:
@@ -225,9 +207,9 @@ class ScpiTransport(Wire):
         self.note(False, f"(dropped, not asked for: {data!r})")
 
     def _disconnect(self) -> None:
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            channel.close()
+        resource, self._resource, self._channel = self._resource, None, None
+        if resource is not None:
+            resource.close()
 
     def _connect(self) -> None:
         address = self.address
@@ -246,9 +228,9 @@ class ScpiTransport(Wire):
             raise InstrumentError(f"{self.where}: not a resource that exchanges messages")
         if address.baud is not None and isinstance(resource, SerialInstrument):
             resource.baud_rate = address.baud
+        self._resource = resource
         library: Any = manager.visalib
-        session = library.sessions[resource.session]
-        sock = getattr(session, "interface", None)
+        sock = getattr(library.sessions[resource.session], "interface", None)
         if not (isinstance(sock, socket.socket) and resource_name.upper().endswith("::SOCKET")):
             self._channel = _ResourceChannel(resource)
             return
@@ -256,8 +238,7 @@ class ScpiTransport(Wire):
         try:
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
-                raise ConnectionRefusedError(error, "connection refused or host unreachable")
-            self._channel = _SocketChannel(resource, sock, self.clock, self.timeout_s)
+                raise OSError(error, os.strerror(error))
+            self._channel = TimedSocket(sock, self.clock, self.timeout_s)
         except OSError as problem:
-            resource.close()
             raise self.lost(f"no connection ({problem})") from problem

@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from bench.clock import NS, Clock, to_ns
 from bench.errors import ConnectionLost, InstrumentError, InstrumentTimeout, NotDue
@@ -84,6 +84,10 @@ class Wire(ABC):
         """Ask who answers, with `exchange`; called right after connecting."""
 
     @abstractmethod
+    def _is_quiet(self) -> bool:
+        """True while there is a connection, and nothing waits there to be read."""
+
+    @abstractmethod
     def _is_stale(self) -> bool:
         """Look at the connection before a message: drop unasked bytes, say whether the peer has closed."""
 
@@ -129,21 +133,27 @@ class Wire(ABC):
         finally:
             self._bursts.discard(me)
 
-    def exchange(self, talk: Callable[[], Answer], what: str, patience_s: float | None = None) -> Answer:
-        """Run one message, with its answer if it has one, as the only user of the connection.
+    def exchange(
+        self, talk: Callable[..., Answer], *arguments: Any, what: str, patience_s: float | None = None
+    ) -> Answer:
+        """Run `talk(*arguments)`, one message with its answer if it has one, as the only user of the connection.
 
         Raises:
             InstrumentTimeout: no answer in time; the connection is closed.
             ConnectionLost: the peer closed it, or cannot be reached.
             NotDue: too early, and this is a callback.
         """
-        urgent = bool(self._bursts) and self._me() in self._bursts
-        self._take_turn(urgent=urgent)
+        self._lock.acquire()
+        undisturbed = not (self._busy or self._unchecked or self._opening or self._due_ns) and self._is_quiet()
+        if not undisturbed:
+            self._lock.release()
+            self._take_turn(urgent=bool(self._bursts) and self._me() in self._bursts)
         try:
-            answer = self._talk(talk, what, patience_s)
+            answer = self._talk(talk, arguments, what, patience_s)
         finally:
             self._lock.release()
-        self.clock.settle()
+        if self.clock.simulated:
+            self.clock.settle()
         return answer
 
     def note(self, sent: bool, text: str) -> None:
@@ -165,10 +175,12 @@ class Wire(ABC):
     def _me(self) -> tuple[int, bool]:
         return threading.get_ident(), self.clock.in_callback
 
-    def _talk(self, talk: Callable[[], Answer], what: str, patience_s: float | None) -> Answer:
+    def _talk(
+        self, talk: Callable[..., Answer], arguments: tuple[Any, ...], what: str, patience_s: float | None
+    ) -> Answer:
         self._busy = True
         try:
-            return talk()
+            return talk(*arguments)
         except TimeoutError:
             self._disconnect()
             problem = InstrumentTimeout(
@@ -186,9 +198,10 @@ class Wire(ABC):
             raise
         finally:
             self._busy = False
-            self._last = self._me()
-            self._last_ns = self.clock.now_ns()
-            self._due_ns = self._last_ns + self._spacing_ns
+            if self._spacing_ns:
+                self._last = self._me()
+                self._last_ns = self.clock.now_ns()
+                self._due_ns = self._last_ns + self._spacing_ns
 
     def _take_turn(self, *, urgent: bool) -> None:
         """Return with the lock held, the spacing kept, the connection open and its driver satisfied."""
