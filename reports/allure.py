@@ -8,6 +8,7 @@ classification is put there too.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -29,7 +30,7 @@ from reports.stored import load_judgements, load_test, slice_of
 from reports.table import measurement_table
 
 allure: Any = _allure  # half of it is untyped
-ATTACH_LIMIT = 400_000  # bytes; one file holds the whole report, so large evidence is named instead of embedded
+ATTACH_LIMIT = 150_000  # bytes; one file holds the whole report, so large evidence is named instead of embedded
 STATUS = {
     Outcome.PASSED: "passed",
     Outcome.FAILED: "failed",
@@ -123,7 +124,7 @@ class AllureObserver:
         """Attach the evidence of a test and fix its status; plot first, then the table, then the raw files."""
         self.close_steps(None if outcome is Outcome.PASSED else _as_exception(outcome, reason))
         plot, table = folder / "plot.svg", _table(folder)
-        summary = _summary(self._description, outcome, reason, table)
+        summary = _summary(self._description, outcome, plot.read_text("utf-8") if plot.is_file() else "", table)
         if plot.is_file():
             allure.attach.file(str(plot), "plot", allure.attachment_type.SVG)
         if table:
@@ -203,8 +204,8 @@ def _describe(result: Any, about: TestDescription) -> None:
     result.parameters.extend(Parameter(name, value, excluded=True) for name, value in about.parameters.items())
 
 
-def _summary(about: TestDescription | None, outcome: Outcome, reason: str, table: str) -> str:
-    """Return what stands at the top of a test's page: verdict with numbers, then the measurements."""
+def _summary(about: TestDescription | None, outcome: Outcome, plot: str, table: str) -> str:
+    """Return what stands at the top of a test's page, below the reason: verdict, plot, measurements."""
     colour = {
         Outcome.PASSED: "#166534",
         Outcome.FAILED: "#b91c1c",
@@ -217,8 +218,10 @@ def _summary(about: TestDescription | None, outcome: Outcome, reason: str, table
         parts.append("<p><b>SIMULATED</b>: virtual instruments and a virtual pack; no hardware took part.</p>")
     whose = {Outcome.FAILED: " (the product)", Outcome.BROKEN: " (the bench)"}.get(outcome, "")
     parts.append(f'<p><b style="color:{colour}">{outcome.words}{whose}</b></p>')
-    if reason:
-        parts.append(f'<pre style="white-space:pre-wrap">{escape(reason)}</pre>')
+    if plot:
+        # Allure removes inline SVG from descriptions but keeps images (3.18, tried).
+        data = b64encode(plot.encode()).decode()
+        parts.append(f'<p><img alt="plot" style="width:100%" src="data:image/svg+xml;base64,{data}"></p>')
     if table:
         parts.append(table)
     if about is not None:

@@ -91,8 +91,9 @@ def exit_status(outcomes: Iterable[Outcome]) -> int:
 
 
 def _is_skip(exception: BaseException) -> bool:
-    # By name, so that reports can be made and read without importing pytest.
+    # By name, so that reports can be made and read without importing pytest, whose class says it is a builtin.
     pytest_skip = any(
-        part.__name__ == "Skipped" and part.__module__ == "_pytest.outcomes" for part in type(exception).__mro__
+        part.__name__ == "Skipped" and part.__module__ in ("builtins", "_pytest.outcomes")
+        for part in type(exception).__mro__
     )
     return pytest_skip or isinstance(exception, unittest.SkipTest)

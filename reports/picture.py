@@ -67,7 +67,7 @@ def _flags(traces: Traces) -> list[Series]:
     two_valued = [
         trace
         for name, trace in sorted(traces.channels.items())
-        if name.startswith(("bms.", "output.", "alarm.")) and len(trace) and _is_flag(name, trace)
+        if name.startswith(("bms.", "output.", "alarm.", "link.")) and len(trace) and _is_flag(name, trace)
     ]
     moved = [trace for trace in two_valued if len(set(trace.values)) > 1]
     still = [trace for trace in two_valued if len(set(trace.values)) == 1 and trace.name.startswith("output.")]

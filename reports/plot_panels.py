@@ -55,7 +55,7 @@ def draw_lines(
             f' stroke-dasharray="{dash}"' if dash else ""
         )
         for piece in _pieces(decimate(series.at_s, series.values)):
-            path = " ".join(f"{x(at_s):.1f},{y(value):.1f}" for at_s, value in piece)
+            path = " ".join(_outline([(round(x(at_s), 1), round(y(value), 1)) for at_s, value in piece]))
             if len(piece) == 1:
                 out.append(f'<circle cx="{x(piece[0][0]):.1f}" cy="{y(piece[0][1]):.1f}" r="2" fill="{colour}"/>')
             else:
@@ -107,6 +107,16 @@ def _up_times(series: Series, end_s: float) -> Iterable[tuple[float, float]]:
             up_s = None
     if up_s is not None:
         yield up_s, end_s
+
+
+def _outline(points: list[tuple[float, float]]) -> list[str]:
+    """Return the points of a line that make a visible difference: the inner ones of a level stretch make none."""
+    kept: list[tuple[float, float]] = []
+    for index, point in enumerate(points):
+        inner = 0 < index < len(points) - 1 and points[index - 1][1] == point[1] == points[index + 1][1]
+        if not inner:
+            kept.append(point)
+    return [f"{across:g},{down:g}" for across, down in kept]
 
 
 def _range(panel: Panel) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ from bench.errors import BenchError
 from bench.evidence import Measurement
 from bench.frames import CanFrame
 from bench.observer import Event
-from bench.roles import Dialogue
+from bench.roles import Dialogue, Identity
 from bench.traces import Traces
 from bench.verdict import DecisionRule
 from reports.appending import Growing, disk_problem
 from reports.classify import Outcome
 from reports.log_lines import candump_line, csv_word, dialogue_line
-from reports.run_folder import RunFolder, write_json, write_text
+from reports.run_folder import RunFolder, new_result, write_json, write_text
 
 TRACE_HEADER = "test_time_second,channel,value\n"
 
@@ -95,23 +96,10 @@ class Recorder:
         self.check()
         try:
             folder, attempt = self.folder.make_test_folder(test_id)
-            self._test = {
-                "schema_version": 1,
-                "id": test_id,
-                "title": title,
-                "outcome": None,
-                "reason": "",
-                "state": "running",
-                "requirements": [],
-                "seed": seed,
-                "attempt": attempt,
-                "simulated": self.simulated,
-                "worker": self.worker,
-                "begin_s": at_s,
-                "end_s": None,
-                "frames": {"file": f"can/{self.worker}.log", "from_byte": self._frames.flush()},
-                "dialogue": {"file": f"dialogue/{self.worker}.log", "from_byte": self._dialogue.flush()},
-            }
+            self._test = new_result(test_id, title, self.worker)
+            self._test.update(seed=seed, attempt=attempt, simulated=self.simulated, begin_s=at_s)
+            self._test["frames"]["from_byte"] = self._frames.flush()
+            self._test["dialogue"]["from_byte"] = self._dialogue.flush()
             write_json(folder / "result.json", self._test)
             self._trace = Growing(folder / "trace.csv", TRACE_HEADER)
             self._events = Growing(folder / "events.jsonl")
@@ -133,13 +121,17 @@ class Recorder:
 
     def threshold(self, name: str, value: float, unit: str) -> None:
         """Draw a level into the test's plot (inside unit, pack sign)."""
-        line = {
-            "at_s": self._last_s,
-            "kind": "threshold",
-            "text": name,
-            "data": {"value": float(value), "unit": unit},
-        }
-        self._events.add(json.dumps(line, allow_nan=False, ensure_ascii=False) + "\n", self._last_s)
+        self._tell(self._events, "threshold", name, {"value": float(value), "unit": unit})
+
+    def identified(self, role: str, identity: Identity) -> None:
+        """Note who plays a role, for the run record; several workers may say the same."""
+        self._tell(self._outside_events, "identity", role, asdict(identity))
+        self._outside_events.flush()
+
+    def dut(self, **facts: str) -> None:
+        """Note what was read from the unit under test: serial, firmware, hardware."""
+        self._tell(self._outside_events, "dut", "unit under test", dict(facts))
+        self._outside_events.flush()
 
     def judged(
         self,
@@ -191,9 +183,11 @@ class Recorder:
         requirements: Sequence[str] = (),
         at_s: float | None = None,
         title: str | None = None,
+        traces: Traces | None = None,
     ) -> Path:
         """Close the evidence of the running test, draw its plot, and return its folder.
 
+        `traces` of the test itself save reading them back, and bring marks that were set without an event.
         Trouble with the disk is kept for `check()`, so that the way out comes first.
 
         Raises:
@@ -216,7 +210,7 @@ class Recorder:
         self._back_outside()
         try:
             write_json(folder / "result.json", self._test)
-            self._derive(folder)
+            self._derive(folder, traces)
         except OSError as problem:
             self._problem = self._problem or problem
         return folder
@@ -241,6 +235,10 @@ class Recorder:
             growing.close()
             self._problem = self._problem or growing.problem
 
+    def _tell(self, where: Growing, kind: str, text: str, data: dict[str, Any]) -> None:
+        line = {"at_s": self._last_s, "kind": kind, "text": text, "data": data}
+        where.add(json.dumps(line, allow_nan=False, ensure_ascii=False) + "\n", self._last_s)
+
     def _back_outside(self) -> None:
         for growing in (self._trace, self._events, self._judgements):
             if growing is not None and growing not in (self._outside, self._outside_events):
@@ -249,10 +247,11 @@ class Recorder:
         self._trace, self._events, self._judgements = self._outside, self._outside_events, None
         self._test_folder = None
 
-    def _derive(self, folder: Path) -> None:
+    def _derive(self, folder: Path, traces: Traces | None) -> None:
         from reports.picture import draw_test
         from reports.stored import battery_data, load_traces
 
-        traces = load_traces(folder).traces
+        if traces is None:
+            traces = load_traces(folder).traces
         write_text(folder / "bdf.csv", battery_data(traces))
         write_text(folder / "plot.svg", draw_test(folder, traces, simulated=self.simulated))

@@ -166,6 +166,27 @@ def list_runs(parents: list[Path]) -> list[RunFolder]:
     return [RunFolder(path) for path in sorted(found, key=lambda path: (path.name, str(path)))]
 
 
+def new_result(test_id: str, title: str, worker: str) -> dict[str, Any]:
+    """Return what `result.json` says of a test that has just begun."""
+    return {
+        "schema_version": 1,
+        "id": test_id,
+        "title": title,
+        "state": "running",
+        "outcome": None,
+        "reason": "",
+        "requirements": [],
+        "seed": None,
+        "attempt": 1,
+        "simulated": True,
+        "worker": worker,
+        "begin_s": 0.0,
+        "end_s": None,
+        "frames": {"file": f"can/{worker}.log", "from_byte": 0},
+        "dialogue": {"file": f"dialogue/{worker}.log", "from_byte": 0},
+    }
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old one or the new one, never a part."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -15,7 +15,7 @@ CELL = "padding:.3em .7em;border-bottom:1px solid #9ca3af66;vertical-align:top;t
 
 def measurement_table(rows: Iterable[Mapping[str, Any]]) -> str:
     """Return stored measurements (`Measurement.as_dict`) as an HTML table."""
-    head = ("measurement", "value", "U (k = 2)", "limits", "rule", "verdict", "source", "reference", "at")
+    head = ("measurement", "value", "U (k = 2)", "limits", "verdict", "source, reference")
     out = [
         '<table style="border-collapse:collapse;font:13px/1.45 system-ui,Segoe UI,Roboto,sans-serif">',
         "<thead><tr>" + "".join(f'<th style="{CELL}left">{escape(word)}</th>' for word in head) + "</tr></thead>",
@@ -25,17 +25,16 @@ def measurement_table(rows: Iterable[Mapping[str, Any]]) -> str:
         value, expanded, limits = value_words(row)
         verdict = str(row["verdict"])
         colour = COLOURS.get(verdict, "inherit")
-        why = "" if verdict == "pass" else f"<br><small>{escape(str(row['how']))}</small>"
+        why = "" if verdict == "pass" else f"<br><small>{escape(str(row['how'])).replace(', ', ',<br>')}</small>"
+        rule = f"<br><small>rule: {escape(str(row['rule']))}</small>"
+        at = f"<br><small>at {float(row['at_s']):.3f} s</small>"
         cells = (
             (escape(str(row["name"])), "left"),
             (escape(value), "right"),
             (escape(expanded), "right"),
             (escape(limits), "left"),
-            (escape(str(row["rule"])), "left"),
-            (f'<b style="color:{colour}">{escape(verdict.upper())}</b>{why}', "left"),
-            (escape(str(row["source"])), "left"),
-            (escape(str(row["reference"])), "left"),
-            (f"{float(row['at_s']):.3f} s", "right"),
+            (f'<b style="color:{colour}">{escape(verdict.upper())}</b>{why}{rule}', "left"),
+            ("<br>".join(escape(str(row[key])) for key in ("source", "reference") if row[key]) + at, "left"),
         )
         out.append("<tr>" + "".join(f'<td style="{CELL}{side}">{text}</td>' for text, side in cells) + "</tr>")
     out.append("</tbody></table>")
