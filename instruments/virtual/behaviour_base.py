@@ -20,8 +20,12 @@ class ActiveFault:
 class Behaviour:
     """State, limits and timing of one instrument, with no idea of any language.
 
+    `own_faults` are the faults that this kind of instrument can play beside those of any conversation.
+
     `generation` counts power cycles: what was started before one does not happen after it.
     """
+
+    own_faults: frozenset[str] = frozenset()
 
     def __init__(self, name: str, serial: str, clock: SimulatedClock, seed: int) -> None:
         self.name = name

@@ -42,6 +42,10 @@ class EaModel:
 class EaDevice(EaRemote):
     """One unit. `location` names the interface that speaks: it must hold remote control to change anything."""
 
+    own_faults = frozenset(
+        ("remote_lost", "frozen_measurement", "stuck_output", "sign_inverted", "wrong_value", "refuse_values")
+    ) | {"exception_7", "crc_error"}
+
     def __init__(
         self,
         name: str,
@@ -222,9 +226,9 @@ class EaDevice(EaRemote):
             self.dc_off()
             return
         key = "sink_power" if current_a < 0 and "sink_power" in self.settings else "power"
-        near = abs(voltage_v * current_a) > 0.98 * self.settings[key]
-        if near or self.power_limited:
-            self.power_limited = near and abs(current_a) < 0.999 * self.settings[key.replace("power", "current")]
+        was_limited = self.power_limited
+        self.power_limited = voltage_v * self.settings[key.replace("power", "current")] > self.settings[key]
+        if self.power_limited or was_limited:
             self.drive()
 
     def measure(self) -> tuple[float, float, float]:

@@ -28,6 +28,7 @@ class EaRemote(Behaviour, ABC):
         self.after_remote_off = False
         self.monitoring = False
         self.monitoring_s = 5.0
+        self._series = 0  # of watches: switching off and on again starts a new one
         self.monitor_expired = False
         self._fed_ns = self.clock.now_ns()
 
@@ -78,14 +79,16 @@ class EaRemote(Behaviour, ABC):
         """Switch the interface monitoring; when it expires, remote is left and the DC follows that setting."""
         self.require(location)
         if on and not self.monitoring:
-            self._watch()
+            self._series += 1
+            self._watch(self._series)
         self.monitoring = on
 
-    def _watch(self) -> None:
-        self.at_ns(self._fed_ns + round(self.monitoring_s * NS), self._look_at_monitor)
+    def _watch(self, series: int) -> None:
+        due_ns = self._fed_ns + round(self.monitoring_s * NS)
+        self.at_ns(due_ns, lambda: self._look_at_monitor(series))
 
-    def _look_at_monitor(self) -> None:
-        if not self.monitoring:
+    def _look_at_monitor(self, series: int) -> None:
+        if not self.monitoring or series != self._series:
             return
         if not self.remote:
             self._fed_ns = self.clock.now_ns()
@@ -93,4 +96,4 @@ class EaRemote(Behaviour, ABC):
             self.monitor_expired = True
             self.leave_remote(self.owner, EXPIRED)
             self._fed_ns = self.clock.now_ns()
-        self._watch()
+        self._watch(series)

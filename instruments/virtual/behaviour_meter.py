@@ -32,6 +32,8 @@ LINE_HZ = 50.0
 class Meter(Behaviour):
     """One multimeter; `probe` returns the true voltage at its terminals, in volts."""
 
+    own_faults = frozenset({"frozen_measurement", "sign_inverted", "wrong_value"})
+
     def __init__(
         self, name: str, serial: str, probe: Callable[[], float], clock: SimulatedClock, seed: int
     ) -> None:

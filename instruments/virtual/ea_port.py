@@ -66,7 +66,7 @@ class EaPort(ScpiSession):
     max_connections = 1
     undefined_header = -100
     max_commands = 5
-    max_message = 256
+    max_message: int = 256
     max_reply = 256
     follows_path = False
 
@@ -91,14 +91,23 @@ class EaPort(ScpiSession):
         self._device.feed(ETHERNET)
         reply = b""
         data, self._buffer = self._buffer + data, b""
-        while data and data[0] < 0x2A and data[0] not in b"\r\n":
-            answer, data = self._rtu.feed(data, self.wire)
-            reply += answer
-            if data and not answer:
+        while data := data.lstrip(b"\r\n"):
+            if data[0] < 0x2A:
+                answer, rest = self._rtu.feed(data, self.wire)
+                incomplete = rest == data
+                reply += answer
+            else:
+                line, end, rest = data.partition(b"\n")
+                incomplete = not end
+                if not incomplete:
+                    reply += self.message(line)
+                elif len(line) > self.max_message:
+                    self.report(-363)
+                    return reply
+            if incomplete:
                 self._buffer = data
-                return reply
-        if data:
-            reply += super().feed(data)
+                break
+            data = rest
         if reply:
             self.wire.owe(REPLY_S)
         return reply

@@ -5,8 +5,9 @@ with unit suffix, an error queue of five. `SYST:ERR?` also acknowledges device a
 
 Not simulated: everything that `behaviour_ea` leaves out, and therefore RES, UIR mode, BATT, FUNC, `SYST:DEV:CLAS?`
 (the class numbers of the 9000 series are not known here) and `*OPC?` (not implemented on real units either). A
-header that is not known queues -100 and a query then stays silent. Time without answer between two messages is
-not enforced. `SYST:COMM:LAN:KEEP` is kept and read back without effect.
+header that is not known queues -100 and a query then stays silent. The least
+time between two messages is not enforced, the event registers repeat the condition registers, and
+`SYST:COMM:LAN:KEEP` is kept and read back without effect.
 """
 
 from __future__ import annotations

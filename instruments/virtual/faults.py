@@ -37,15 +37,29 @@ FAULTS: dict[str, dict[str, float]] = {
     "refuse_values": {},  # set values are ignored and refused
 }
 
+# what only some kinds of instruments can play (`Behaviour.own_faults`)
+OF_SOME_KINDS = {
+    "crc_error",
+    "exception_7",
+    "remote_lost",
+    "frozen_measurement",
+    "stuck_output",
+    "sign_inverted",
+    "wrong_value",
+    "refuse_values",
+}
 
-def choose(fault: str, options: Mapping[str, float]) -> ActiveFault:
+
+def choose(behaviour: Behaviour, fault: str, options: Mapping[str, float]) -> ActiveFault:
     """Return the fault with its options, defaults filled in.
 
     Raises:
-        DefinitionError: no such fault, or no such option.
+        DefinitionError: no such fault or option, or this kind of instrument cannot have it.
     """
     if fault not in FAULTS:
         raise DefinitionError(f"virtual instruments have no fault {fault!r}; there are: {', '.join(FAULTS)}")
+    if fault in OF_SOME_KINDS - behaviour.own_faults:
+        raise DefinitionError(f"virtual instrument {behaviour.name!r} cannot have the fault {fault!r}")
     strangers = set(options) - set(FAULTS[fault])
     if strangers:
         known = ", ".join(FAULTS[fault]) or "none"

@@ -90,7 +90,7 @@ class VirtualInstruments:
         """Switch a fault on; it replaces the one before, and `none` makes the instrument healthy again."""
         served = self._find(name)
         behaviour = served.face.behaviour
-        chosen = choose(fault, options)
+        chosen = choose(behaviour, fault, options)
         with self.clock.lock:
             behaviour.fault = chosen
             if fault == "power_cycle":
@@ -170,6 +170,7 @@ def start_instrument(
         wired = DEMONSTRATION_OPTIONS.get(driver, {}) if options is None else options
         address = instruments.add(name, driver, wired)
         circuit.disconnect.set(closed=True)
+        clock.sleep(0.1)  # the capacitors at the terminals fill
         face = instruments.face(name)
         yield StartedInstrument(
             address,
