@@ -11,7 +11,7 @@ precharge resistor), the inner voltage of the pack stands still. Once the bus re
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil, inf, log
+from math import ceil, inf, log, log1p
 
 from bench.errors import BenchError
 from instruments.virtual.circuit_node import Branch, Step, next_piece, push, resting_v
@@ -20,7 +20,8 @@ from instruments.virtual.circuit_waveform import Waveform, driven
 from instruments.virtual.pack import Integrals, Pack
 
 _GRID_NS = 125_000_000  # finest refresh; coarser ones are this times a power of two
-_LONGEST_MOVE_S = 16.0  # refresh while the bus still moves: the pack's inner voltage is frozen that long
+# Refresh while the bus still moves, connected to the pack or not: the pack's inner voltage is frozen that long.
+_LONGEST_MOVE_S, _LONGEST_MOVE_APART_S = 1.0, 16.0
 _ARRIVED_V = 1e-10
 _SKIPPED_V = 1e-6  # a piece narrower than this is passed without taking time (4 nC)
 _LEAST_S = 1e-7  # progress after an event, so that rounding cannot stop time
@@ -109,7 +110,8 @@ class Flow:
             # A pair that still relaxes against a held voltage moves the current even if none flows now.
             stride_s = min(stride_s, pack.stride_s(abs(expected_a) + conductance * abs(pack.polarisation_v())))
         if not at_rest:
-            stride_s = min(stride_s, _LONGEST_MOVE_S)
+            apart = branch.side(bus_v, emf_v)[0] == 0.0
+            stride_s = min(stride_s, _LONGEST_MOVE_APART_S if apart else _LONGEST_MOVE_S)
         step_ns = _GRID_NS
         while 2e-9 * step_ns <= stride_s:
             step_ns *= 2
@@ -165,9 +167,12 @@ class Flow:
         stretch = Stretch(self._pack, base, bus_v, drop_v)
         stretch.end_v, stretch.moving, stretch.arrives = end_v, True, arrives
         if g > 0.0:
-            stretch.rate, stretch.rest_v, stretch.delta_v = g / self._capacitance, target_v, bus_v - target_v
-            left_v = _ARRIVED_V if arrives else abs(limit_v - target_v)
-            stretch.length_s = log(abs(stretch.delta_v) / left_v) / stretch.rate if left_v > 0.0 else inf
+            # A weak pull aims far beyond (at 1e11 V for a nanosiemens): expm1 and log1p keep the digits.
+            stretch.rate, stretch.delta_v = g / self._capacitance, bus_v - target_v
+            if arrives:
+                stretch.length_s = log(abs(stretch.delta_v) / _ARRIVED_V) / stretch.rate
+            elif limit_v != target_v:
+                stretch.length_s = log1p((limit_v - bus_v) / (target_v - limit_v)) / stretch.rate
             rest_a = conductance * (target_v - emf_v - drop_v)
             stretch.wave = Waveform((rest_a, 0.0), (conductance * stretch.delta_v, stretch.rate))
         else:  # nothing but constant currents, so the branch does not conduct

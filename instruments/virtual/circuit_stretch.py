@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import exp, inf
+from math import exp, expm1, inf
 
 from instruments.virtual.circuit_waveform import Waveform
 from instruments.virtual.pack import Integrals, Pack
@@ -14,8 +14,8 @@ _EXHAUSTED = -1e-9  # volts or amperes: less than this is rounding, not an event
 class Stretch:
     """One stretch, t in seconds from its start.
 
-    The bus moves to `rest_v` with `rate` from `delta_v` away, ramps, stays, or (with `follow_s`, the conductance of
-    the branch) follows the pack at the distance that the current makes.
+    From `from_v` the bus fades by `delta_v` with `rate`, ramps, stays, or (with `follow_s`, the conductance of the
+    branch) follows the pack at the distance that the current makes.
     """
 
     __slots__ = (
@@ -25,17 +25,17 @@ class Stretch:
         "drop_v",
         "end_v",
         "follow_s",
+        "from_v",
         "length_s",
         "moving",
         "pack",
         "ramp_v_per_s",
         "rate",
-        "rest_v",
         "wave",
     )
 
-    def __init__(self, pack: Pack, base: Integrals, rest_v: float, drop_v: float) -> None:
-        self.pack, self.base, self.rest_v, self.drop_v = pack, base, rest_v, drop_v
+    def __init__(self, pack: Pack, base: Integrals, from_v: float, drop_v: float) -> None:
+        self.pack, self.base, self.from_v, self.drop_v = pack, base, from_v, drop_v
         self.wave = Waveform((0.0, 0.0))
         self.rate = self.delta_v = self.ramp_v_per_s = self.follow_s = 0.0
         self.length_s = inf
@@ -63,8 +63,8 @@ class Stretch:
             emf_v = self.pack.emf_v(self.integrals(t) if integrals is None else integrals)
             return emf_v + self.drop_v + self.wave.current_a(t) / self.follow_s
         if self.rate > 0.0:
-            return self.rest_v + self.delta_v * exp(-self.rate * t)
-        return self.rest_v + self.ramp_v_per_s * t
+            return self.from_v + self.delta_v * expm1(-self.rate * t)
+        return self.from_v + self.ramp_v_per_s * t
 
     def bus_v_per_s(self, t: float) -> float:
         """Return how fast the bus voltage moves at t; zero once it rests or follows, in volts per second."""

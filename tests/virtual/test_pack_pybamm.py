@@ -10,7 +10,8 @@ import pytest
 
 from instruments.virtual.chemistry import OcvCurve
 from instruments.virtual.circuit import Circuit
-from instruments.virtual.pack import Cell, Pack
+from instruments.virtual.pack import Pack
+from instruments.virtual.pack_cell import Cell
 
 _DOCUMENT = json.loads((Path(__file__).parent / "data" / "pybamm_thevenin.json").read_text(encoding="utf-8"))
 _CASES = {case["name"]: case for case in _DOCUMENT["cases"]}
