@@ -15,7 +15,8 @@ class Switches:
 
     `separate`: two MOSFETs back to back, each with a body diode: with the charge switch open a discharge still
     flows through its diode, and the reverse. `common`: contactors in series (charge = main plus, discharge =
-    main minus by custom), the path conducts when both are closed. Precharge is a resistor across the open path.
+    main minus), the path conducts when both are closed, and precharge is a resistor across main plus alone. With
+    MOSFETs the precharge resistor lies across both.
     """
 
     def __init__(self, circuit: Circuit, topology: Literal["separate", "common"]) -> None:
@@ -50,6 +51,10 @@ class Switches:
         self._welded = value
         self._circuit.changed()
 
+    @property
+    def _precharges(self) -> bool:
+        return self.precharge_closed and (self.topology == "separate" or self.discharge_closed)
+
     def branch(
         self, series_ohm: float, on_ohm: float, precharge_ohm: float, diode_v: float, leak_ohm: float
     ) -> Branch:
@@ -58,7 +63,7 @@ class Switches:
         charge, discharge = self.charge_closed, self.discharge_closed
         if self._welded or (charge and discharge):
             return Branch(through_s, 0.0, through_s, 0.0)
-        blocked_s = 1.0 / (series_ohm + (precharge_ohm if self.precharge_closed else leak_ohm))
+        blocked_s = 1.0 / (series_ohm + (precharge_ohm if self._precharges else leak_ohm))
         if self.topology == "common" or not (charge or discharge):
             return Branch(blocked_s, 0.0, blocked_s, 0.0)
         if charge:  # discharge switch open: charging goes through its diode
@@ -67,7 +72,7 @@ class Switches:
 
     def rest_drop_v(self, diode_v: float) -> float | None:
         """Return what the open bench side stands below the pack with nothing attached, or None if it floats."""
-        if self._welded or (self.charge_closed and self.discharge_closed) or self.precharge_closed:
+        if self._welded or (self.charge_closed and self.discharge_closed) or self._precharges:
             return 0.0
         return diode_v if self.topology == "separate" and self.discharge_closed else None
 

@@ -273,6 +273,8 @@ def test_precharge_brings_the_bus_up_with_r_times_c(resistor_ohm: float) -> None
     bench = Bench("common", precharge_ohm=resistor_ohm)
     bench.circuit.disconnect.set(closed=True)
     bench.circuit.switches.set(precharge=True)
+    assert bench.circuit.pack_current_a() == 0.0  # main minus is still open
+    bench.circuit.switches.set(discharge=True)
     resistance = resistor_ohm + OUTSIDE_OHM - 0.001 + R0_OHM
     capacitance = 2e-3 + 1e-4 + 1e-6
     assert bench.circuit.pack_current_a() == pytest.approx(-52.8 / resistance, rel=1e-9)

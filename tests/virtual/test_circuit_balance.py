@@ -43,7 +43,7 @@ SITUATIONS: list[tuple[str, dict[str, dict[str, Any]], float, float, float]] = [
     ("open_and_climbing", {"switches": _OPEN, "supply": _gives(58.0, 1.0)}, 1e-3, 0.0, 1e-4),
     ("open_and_collapsing", {"switches": _OPEN, "load": _draws(5.0)}, 1e-3, 0.0, 1e-4),
     ("open_and_under_run", {"switches": _OPEN, "load": _draws(50.0)}, 1.0, 0.0, 1e-4),
-    ("precharge", {"switches": {**_OPEN, "precharge": True}, "load": _draws(0.5)}, 0.05, -0.1, 0.1),
+    ("precharge", {"switches": {"charge": False, "precharge": True}, "load": _draws(0.5)}, 0.05, -0.5, 0.5),
     ("resting", {}, 600.0, 0.0, 0.01),
 ]
 
