@@ -10,39 +10,23 @@ settings that may be written, hysteresis and drift of the measuring chain, conta
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from bench.clock import Clock, Rank, Tick
 from bench.errors import DefinitionError
 from bench.profile import AlwaysOn, Profile
-from instruments.virtual.bms_operation import CHECK_S, AlwaysOnOperation, StateRequestOperation
+from instruments.virtual.bms_always_on import AlwaysOnOperation
+from instruments.virtual.bms_operation import CHECK_S, StateRequestOperation
 from instruments.virtual.bms_protection import Watch
 from instruments.virtual.bms_readings import Readings
-from instruments.virtual.bms_unit import SLOW_PERIOD_S, Unit, UnitProtection, make_unit
+from instruments.virtual.bms_truth import Truth, look
+from instruments.virtual.bms_unit import SLOW_PERIOD_S, UnitProtection, make_unit
 from instruments.virtual.bms_values import source_of
 from instruments.virtual.circuit import Circuit
 from instruments.virtual.defects import Defect, choose_defects, counterpart
 
 _Pair = tuple[Watch, Callable[[], tuple[float, bool, bool]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """What is really so, for tests; nothing of it is visible on a link."""
-
-    unit: Unit
-    measured_a: float
-    reported_a: float
-    soc_pct: float
-    state_raw: int
-    closed: frozenset[str]
-    tripped: tuple[str, ...]
-    locked: tuple[str, ...]
-    trips: dict[str, int]
-    thresholds: dict[str, float]
-    delays_s: dict[str, float]
-    flag_delays_s: dict[str, float]
 
 
 class VirtualBms:
@@ -229,14 +213,17 @@ class VirtualBms:
     def _apply(self) -> None:
         held = {name for opens in self._blocked.values() for name in opens}
         self.closed = frozenset(name for name in self._wanted if name not in held)
-        precharge = "precharge" in self.closed
-        if self.profile.bms.separate_switches:
-            self.circuit.switches.set(
-                charge="charge" in self.closed, discharge="discharge" in self.closed, precharge=precharge
-            )
-            return
-        minus = "main_minus" in self.closed or "main_minus" not in self.switches
-        self.circuit.switches.set(charge="main_plus" in self.closed, discharge=minus, precharge=precharge)
+        # A switch that this product does not have is a piece of wire; the precharge resistor is not.
+        plus, minus = ("charge", "discharge") if self.profile.bms.separate_switches else ("main_plus", "main_minus")
+        fuse = self._conducts("fuse")
+        self.circuit.switches.set(
+            charge=fuse and self._conducts(plus),
+            discharge=fuse and self._conducts(minus),
+            precharge=fuse and "precharge" in self.closed,
+        )
+
+    def _conducts(self, name: str) -> bool:
+        return name in self.closed or name not in self.switches
 
     # -- what faces and operation ask ------------------------------------------------------------------------
 
@@ -266,18 +253,4 @@ class VirtualBms:
     @property
     def truth(self) -> Truth:
         """What is really so now."""
-        named = {watch.unit.row.name: watch for watch in self.watches}
-        return Truth(
-            unit=self.unit,
-            measured_a=self.readings.measured_a,
-            reported_a=self.readings.reported_a,
-            soc_pct=self.readings.soc_pct,
-            state_raw=self.operation.state_raw(),
-            closed=self.closed,
-            tripped=tuple(name for name, watch in named.items() if watch.tripped),
-            locked=tuple(name for name, watch in named.items() if watch.locked),
-            trips={name: watch.trips for name, watch in named.items()},
-            thresholds={name: watch.unit.threshold_si for name, watch in named.items()},
-            delays_s={name: watch.unit.delay_s for name, watch in named.items()},
-            flag_delays_s={name: watch.unit.flag_delay_s for name, watch in named.items()},
-        )
+        return look(self)

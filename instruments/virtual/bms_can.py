@@ -1,8 +1,8 @@
 """The virtual BMS on a CAN bus: cyclic messages after the profile's database, and an ear for the state request.
 
 Sent are all messages that carry a signal of the profile, and messages whose signals are called CellVoltageNN. A
-multiplexed message sends its multiplexer values in turn, so often that each renews at its promised period. The bit
-packer is this module's own; only the table (start, length, byte order) comes from the database file.
+multiplexed message sends its multiplexer values in turn, so often that each renews at its promised period. Bits are
+placed by `bms_packing`.
 
 Not simulated: signals that the profile does not name (sent as 0), arbitration, bus load, bit errors, bus-off.
 """
@@ -22,85 +22,12 @@ from bench.profile import CanDbcLink, StateRequest
 from bench.signals import CanSignal
 from instruments.virtual.bms import VirtualBms
 from instruments.virtual.bms_encoding import Field, database, dbc_signal, make_encoder, message_of
+from instruments.virtual.bms_packing import Encoder, Message, Payload, place
 from instruments.virtual.bms_values import source_of
 from instruments.virtual.noise import uniform
 
 _CELL_PERIOD_S = 0.1
-Encoder = Callable[[], int]
 _RequestField = tuple[str, int, int, bool, float, float]  # name, shift, length, big-endian, factor, offset
-
-
-def place(start: int, length: int, big_endian: bool, size: int) -> int:
-    """Return how far a field is shifted in a message of `size` bytes, read as one integer in its byte order.
-
-    DBC counts bits of a byte from the least significant one. A big-endian field starts at its most significant
-    bit and goes on in the next byte's most significant bit.
-    """
-    if not big_endian:
-        return start
-    first = 8 * (start // 8) + (7 - start % 8)
-    return 8 * size - (first + length)
-
-
-class _Payload:
-    """One message with one multiplexer value: what to put where."""
-
-    __slots__ = ("_big", "_fixed_big", "_fixed_little", "_little", "size")
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._big: list[tuple[Encoder, int]] = []
-        self._little: list[tuple[Encoder, int]] = []
-        self._fixed_big = self._fixed_little = 0
-
-    def add(self, entry: Any, encode: Encoder) -> None:
-        big = entry.byte_order == "big_endian"
-        shift = place(entry.start, entry.length, big, self.size)
-        if shift < 0 or shift + entry.length > 8 * self.size:
-            raise DefinitionError(f"database: signal {entry.name!r} does not fit into its {self.size} bytes")
-        (self._big if big else self._little).append((encode, shift))
-
-    def add_fixed(self, entry: Any, raw: int) -> None:
-        big = entry.byte_order == "big_endian"
-        shifted = (raw & ((1 << entry.length) - 1)) << place(entry.start, entry.length, big, self.size)
-        if big:
-            self._fixed_big |= shifted
-        else:
-            self._fixed_little |= shifted
-
-    def pack(self) -> bytes:
-        bits = self._fixed_big
-        for encode, shift in self._big:
-            bits |= encode() << shift
-        if not (self._little or self._fixed_little):
-            return bits.to_bytes(self.size, "big")
-        low = self._fixed_little
-        for encode, shift in self._little:
-            low |= encode() << shift
-        return bytes(
-            a | b for a, b in zip(bits.to_bytes(self.size, "big"), low.to_bytes(self.size, "little"), strict=True)
-        )
-
-
-class _Message:
-    """A cyclic message: its payloads in turn."""
-
-    def __init__(self, entry: Any, period_s: float) -> None:
-        self.can_id: int = entry.frame_id
-        self.extended: bool = entry.is_extended_frame
-        self.name: str = entry.name
-        self.period_s = period_s
-        self.payloads: list[_Payload] = []
-        self.turn = 0
-
-    @property
-    def interval_s(self) -> float:
-        return self.period_s / len(self.payloads)
-
-    def next_frame(self) -> CanFrame:
-        payload = self.payloads[self.turn]
-        self.turn = (self.turn + 1) % len(self.payloads)
-        return CanFrame(0.0, self.can_id, payload.pack(), extended=self.extended)
 
 
 class CanFace:
@@ -129,7 +56,7 @@ class CanFace:
 
     # -- sending ---------------------------------------------------------------------------------------------
 
-    def _messages(self) -> list[_Message]:
+    def _messages(self) -> list[Message]:
         profile = self._bms.profile
         recodes = tuple(defect.recode for defect in self._bms.defects if defect.recode is not None)
         wanted: dict[str, dict[int | None, list[tuple[Any, Encoder]]]] = {}
@@ -149,16 +76,16 @@ class CanFace:
                 periods[message] = period_s
         return [self._message(name, groups, periods[name]) for name, groups in wanted.items()]
 
-    def _message(self, name: str, groups: dict[int | None, list[tuple[Any, Encoder]]], period_s: float) -> _Message:
+    def _message(self, name: str, groups: dict[int | None, list[tuple[Any, Encoder]]], period_s: float) -> Message:
         entry = message_of(self._bms.profile, self._link, name, "signals")
         if entry.length == 0 or entry.length > 64:
             raise DefinitionError(f"database: message {name!r} has {entry.length} bytes")
         selector = next((signal for signal in entry.signals if signal.is_multiplexer), None)
         common = groups.pop(None, [])
-        message = _Message(entry, period_s)
+        message = Message(entry, period_s)
         muxes: list[int | None] = [*sorted(key for key in groups if key is not None)]
         for mux in muxes or [None]:
-            payload = _Payload(entry.length)
+            payload = Payload(entry.length)
             if mux is not None:
                 if selector is None:
                     raise DefinitionError(f"database: message {name!r} has no multiplexer for mux = {mux}")
@@ -200,7 +127,7 @@ class CanFace:
             start = self._starter(message)
             self._ticks.append(clock.at(clock.now() + first_s, start, rank=Rank.CAN))
 
-    def _starter(self, message: _Message) -> Callable[[], None]:
+    def _starter(self, message: Message) -> Callable[[], None]:
         def send() -> None:
             try:
                 self._node.send(message.next_frame())

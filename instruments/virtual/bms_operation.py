@@ -1,7 +1,7 @@
-"""How a virtual BMS comes to closed switches: by itself, or on a cyclic state request.
+"""How a virtual BMS comes to closed switches on a cyclic state request, and what makes it open them again.
 
-The second is foxBMS 2's state machine (link reference, section 3.1) in terms of the profile's own state words and
-sequence; words that a profile lacks are not shown, the last known one stays.
+It is foxBMS 2's state machine (link reference, section 3.1) in terms of the profile's own state words and sequence;
+words that a profile lacks are not shown, the last known one stays.
 
 Not simulated: supervision of the precharge (voltage difference, current, retries), contactor feedback, the pause of
 0.1 s between a fatal flag and the error state, contactors' break current, interlock, insulation measurement. The
@@ -11,81 +11,15 @@ timing of the request is checked from the first request on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
-from bench.profile import AlwaysOn, StateRequest
+from bench.profile import StateRequest
+from instruments.virtual.bms_always_on import Host
 
 # foxBMS 2, v1.11.0: the request is checked every 10 ms; 100 bad checks, then 200 ms more, are fatal.
 CHECK_S = 0.01
 BAD_CHECKS, GRACE_S = 100, 0.2
 _BOOT = ((0.1, "uninitialized"), (0.3, "initialization"), (0.5, "initialized"))
 _OPENING_S = 0.1
-_ALWAYS_ON_SHARE = 0.75  # of the declared settling time
-
-
-class Host(Protocol):
-    """What an operation needs of the BMS it runs in."""
-
-    switches: tuple[str, ...]
-
-    def now_s(self) -> float:
-        """Seconds since power-on."""
-
-    def want(self, *names: str) -> None:
-        """Close exactly these switches, as far as protections allow."""
-
-    def fatal(self) -> bool:
-        """Whether a protection of the highest level is active."""
-
-    def flows(self) -> int:
-        """+1 while charging, -1 while discharging, 0 at rest."""
-
-    def clear(self) -> None:
-        """The clear request has arrived."""
-
-
-class AlwaysOnOperation:
-    """Closes its switches by itself; a state signal, if the profile has one, tells what flows."""
-
-    timing_error = False
-
-    def __init__(self, host: Host, operation: AlwaysOn, words: Mapping[int, str]) -> None:
-        self._host = host
-        self._close_at_s = _ALWAYS_ON_SHARE * operation.settle_s
-        self._raw = {word: raw for raw, word in words.items()}
-        self._closed = False
-
-    def power_on(self) -> None:
-        """Begin anew."""
-        self._closed = False
-        self.check()
-
-    def check(self) -> None:
-        """Called every 10 ms."""
-        if not self._closed and self._host.now_s() >= self._close_at_s:
-            self._closed = True
-            self._host.want(*(name for name in self._host.switches if name != "precharge"))
-
-    def tripped(self, opens: tuple[str, ...]) -> None:
-        """A protection of the highest level has tripped; the BMS opens and re-closes by the protections alone."""
-
-    def opened(self, opens: tuple[str, ...]) -> None:
-        """These switches were opened by a protection."""
-
-    def request(self, values: Mapping[str, float], at_s: float) -> None:
-        """A request: nobody listens."""
-
-    def state_raw(self) -> int:
-        """The value of the state signal."""
-        flows = self._host.flows()
-        if self._host.fatal():
-            candidates: tuple[str, ...] = ("protection", "error", "fault")
-        elif flows:
-            candidates = ("charging", "charge") if flows > 0 else ("discharging", "discharge")
-        else:
-            candidates = ("idle", "standby", "rest", "normal", "on")
-        known = [self._raw[word] for word in candidates if word in self._raw]
-        return known[0] if known else min(self._raw.values(), default=0)
 
 
 class StateRequestOperation:
@@ -115,6 +49,7 @@ class StateRequestOperation:
         self._bad = 0
         self._fatal_at_s: float | None = None
         self.timing_error = False
+        self._closed: tuple[str, ...] = ()
         self._show("uninitialized")
 
     def request(self, values: Mapping[str, float], at_s: float) -> None:
@@ -222,8 +157,6 @@ class StateRequestOperation:
     def _close(self, *names: str) -> None:
         self._closed = names
         self._host.want(*names)
-
-    _closed: tuple[str, ...] = ()
 
     def _check_timing(self, now_s: float) -> None:
         if self._heard_at_s is None:

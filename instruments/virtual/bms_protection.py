@@ -63,13 +63,12 @@ class Watch:
         self._gone_since_ns: int | None = None
 
     def sample(self, now_ns: int, value: float, opposite: bool, evaluated: bool = True) -> None:
-        """Take one sample: the watched quantity, whether current of the other direction flows, and whether the
-        unit looks at this quantity at all now (not at rest, or in the other direction: then it counts as good)."""
+        """Take one sample: the watched quantity, and whether current of the other direction flows. Where the unit
+        does not look at the quantity now (limits of the other direction), nothing counts up or down."""
         unit = self.unit
-        if unit.dead:
+        if unit.dead or not evaluated:
             return
-        limit = unit.threshold_si
-        beyond = evaluated and (value > limit if self._above else value < limit)
+        beyond = value > unit.threshold_si if self._above else value < unit.threshold_si
         self.beyond = beyond
         if self.tripped:
             self._maybe_release(now_ns, value, opposite)

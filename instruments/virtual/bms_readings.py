@@ -122,12 +122,12 @@ class Readings:
         turn = 1.0 if kind.startswith("charge") or kind.endswith("overvoltage") else -1.0
         opposite_a = max(self.rest_a, FLOWS_A)
         if kind.endswith("overcurrent"):
-            if both_directions:
-                return lambda: (abs(self.measured_a), False, abs(self.measured_a) > self.rest_a)
 
             def current() -> tuple[float, bool, bool]:
-                flowing_a = turn * self.measured_a
-                return flowing_a, flowing_a < -opposite_a, abs(flowing_a) > self.rest_a
+                flowing_a = abs(self.measured_a) if both_directions else turn * self.measured_a
+                if abs(flowing_a) <= self.rest_a:
+                    return 0.0, False, True  # over-current is not evaluated at rest: a good sample
+                return flowing_a, flowing_a < -opposite_a, True
 
             return current
         if kind.endswith("temperature"):

@@ -25,6 +25,13 @@ def _always(profile: Profile) -> str | None:
     return None
 
 
+def has_direction(profile: Profile) -> str | None:
+    """Say why a defect of the sign means nothing: the pack current has none."""
+    if profile.signals["pack_current"].positive_means == "magnitude":
+        return "its pack current carries no direction"
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Defect:
     """One way to be broken."""
@@ -47,10 +54,11 @@ class Defect:
 @cache
 def registry() -> dict[str, Defect]:
     """Return all defects by name."""
+    from instruments.virtual.bms_defect_encoding import ENCODING_DEFECTS
     from instruments.virtual.bms_defect_protections import PROTECTION_DEFECTS
     from instruments.virtual.bms_defect_readings import READING_DEFECTS
 
-    return {defect.name: defect for defect in (*READING_DEFECTS, *PROTECTION_DEFECTS)}
+    return {defect.name: defect for defect in (*READING_DEFECTS, *ENCODING_DEFECTS, *PROTECTION_DEFECTS)}
 
 
 def find_defect(name: str) -> Defect:
