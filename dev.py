@@ -22,9 +22,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 THIS = ".".join(str(part) for part in sys.version_info[:3])
-if sys.version_info < (3, 11):  # noqa: UP036 - said before anything that an older Python would stumble over
+if sys.version_info < (3, 11):  # noqa: UP036 - and nothing in this file that 3.6 could not parse
     print(f"dev.py: bmsbench needs Python 3.11 or newer, this is {THIS}: use a newer one.", file=sys.stderr)
     sys.exit(10)
 
@@ -99,12 +100,12 @@ def environment() -> dict[str, str]:
     return {**kept, "VIRTUAL_ENV": str(VENV), "PATH": path}
 
 
-def take_turn() -> int:
-    """Wait until no other set-up works in this folder; return the handle that keeps the next one waiting."""
+def take_turn() -> IO[str]:
+    """Wait until no other set-up works in this folder; return what keeps the next one waiting."""
     SCRATCH.mkdir(exist_ok=True)
-    handle = os.open(SCRATCH / "setup.lock", os.O_RDWR | os.O_CREAT)
+    handle = (SCRATCH / "setup.lock").open("a", encoding="utf-8")
     if sys.platform == "win32":
-        importlib.import_module("msvcrt").locking(handle, 1, 1)
+        importlib.import_module("msvcrt").locking(handle.fileno(), 1, 1)
     else:
         fcntl = importlib.import_module("fcntl")
         try:
@@ -134,10 +135,12 @@ def install(turn: int, what: str, *argv: str) -> None:
 
 def setup_python(turn: int) -> None:
     """Make `.venv`, or bring it up to date, from the lock alone."""
-    if (now := state()) == "ready":  # another set-up was faster
+    now = state()
+    if now == "ready":  # another set-up was faster
         return
     if now != "stale" or not usable():
-        if absent := [name for name in ("venv", "ensurepip") if not importlib.util.find_spec(name)]:
+        absent = [name for name in ("venv", "ensurepip") if not importlib.util.find_spec(name)]
+        if absent:  # Debian packs them separately
             remedy = f"install it (Debian, Ubuntu: apt install python{THIS[: THIS.rindex('.')]}-venv)"
             raise SetupError(f"{sys.executable} lacks the module {' and '.join(absent)}: {remedy}")
         if VENV.exists():  # moved away in one step, so that half of it is never taken for a whole
@@ -175,9 +178,10 @@ def setup_node(turn: int) -> None:
             raise SetupError(f"Node.js {version} is older than 20")
         install(turn, "installing Allure 3 for the reports", npm, *NPM_CI)
         NODE_STAMP.write_text(digest("package-lock.json"), encoding="utf-8")
+        NODE_NOTE.unlink(missing_ok=True)
     except SetupError as problem:
         NODE_NOTE.write_text(f"{npm}\n{digest('package-lock.json')}", encoding="utf-8")
-        say(f"no HTML by Allure (results are kept, all else works): {problem}; then: python3 dev.py setup")
+        say(f"goes on without Allure's HTML (its results are kept; later: dev.py setup). Why: {problem}")
 
 
 def prepare(again: bool = False) -> None:
@@ -186,10 +190,10 @@ def prepare(again: bool = False) -> None:
     try:
         if state() == "ready" and not node_wanted(again):
             return
-        turn = take_turn()
-        setup_python(turn)
-        if node_wanted(again):
-            setup_node(turn)
+        with take_turn() as turn:
+            setup_python(turn.fileno())
+            if node_wanted(again):
+                setup_node(turn.fileno())
     except OSError as error:
         raise SetupError(f"cannot set up in {ROOT}: {error.strerror} ({error.filename})") from error
     say(f"ready after {time.monotonic() - begin:.1f} s; later starts need no network")
@@ -224,7 +228,8 @@ def test(*rest: str) -> int:
     options = ["--timeout=1800"] if full else ["--timeout=300", "-m", "not full"]
     if not any(argument.startswith(("-n", "--numprocesses", "--pdb", "--trace")) for argument in chosen):
         options += ["-n", "2", "--dist", "loadgroup"]
-    if status := lint():
+    status = lint()
+    if status:
         return status
     os.chdir(ROOT)
     print(f"== pytest {' '.join([*options, *chosen])}", flush=True)
