@@ -46,6 +46,7 @@ _ALARMS = {
     28: "overpower_supervision",
     29: "master_slave",
 }
+_ANY_ALARM = sum(1 << bit for bit in _ALARMS)
 
 
 class EaModbus:
@@ -221,7 +222,7 @@ class EaModbus:
             self.link.write_coil(_ACKNOWLEDGE, True)
             confirm(
                 self.link.clock,
-                lambda: not any(self._state() & 1 << bit for bit in _ALARMS),
+                lambda: not self._state() & _ANY_ALARM,
                 lambda: f"{self.name}: alarm not cleared, its cause is still there: {self._alarm_names()}",
                 within_s=_EXECUTION_S,
             )

@@ -194,7 +194,7 @@ class EaScpi:
         Raises:
             InstrumentError: remote control was lost.
         """
-        if self._in_control and not self._conditions() & _REMOTE:
+        if not self._conditions() & _REMOTE and self._in_control:
             raise InstrumentError(f"{self.link.transport.where}: lost remote control (LOCAL pressed, reboot?)")
         return self._alarm_names()
 

@@ -10,19 +10,17 @@ from typing import Any
 
 import pytest
 
+from bench.errors import BenchError
 from bench.roles import Dialogue
 from bench.wall_clock import WallClock
-
-# What a script may answer with instead of bytes.
-CLOSE = "close the connection"
-Answer = bytes | str | None
 
 
 class Script:
     """Expects messages in strict order over any number of connections, one at a time, and answers each.
 
-    A step is (expected bytes, answer): bytes to send, None for silence, `CLOSE` to hang up, or a list of
-    (pause in seconds, bytes). What was unexpected, and what was left over, fails the test.
+    A step is (expected bytes, answer): bytes to send, None for silence, `("close",)` to hang up, or a list
+    of (pause in seconds, bytes). A last step with the answer `("always", bytes)` may be asked any number of
+    times. What was unexpected, and what was left over, fails the test.
     """
 
     def __init__(self, steps: Sequence[tuple[bytes, Any]], *, lines: bool) -> None:
@@ -30,6 +28,7 @@ class Script:
         self.lines = lines
         self.problems: list[str] = []
         self.connections = 0
+        self.repeated = False
         self._ended = threading.Event()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
@@ -37,13 +36,18 @@ class Script:
         self._thread.start()
 
     def finish(self) -> None:
-        """Stop, and say what did not go by the script."""
+        """Stop listening."""
         self._ended.set()
         with socket.socket() as wake:
             wake.connect_ex(("127.0.0.1", self.port))
         self._thread.join(5)
         self._server.close()
+
+    def check(self) -> None:
+        """Fail if anything was unexpected or is left over."""
         assert not self.problems, self.problems
+        if self.repeated:
+            self.steps.pop()
         assert not self.steps, f"never said: {[expected for expected, _ in self.steps]}"
 
     def _run(self) -> None:
@@ -83,8 +87,13 @@ class Script:
             expected = self.steps[0][0] if self.steps else "nothing more"
             self.problems.append(f"heard {message!r}, expected {expected!r}")
             return False
-        _, answer = self.steps.pop(0)
-        if answer == CLOSE:
+        _, answer = self.steps[0]
+        if isinstance(answer, tuple) and answer[0] == "always":
+            self.repeated = True
+            answer = answer[1]
+        else:
+            self.steps.pop(0)
+        if answer == ("close",):
             return False
         for pause_s, data in answer if isinstance(answer, list) else [(0.0, answer)]:
             if data is not None:
@@ -95,13 +104,19 @@ class Script:
 
 
 def _line(step: tuple[str, Any]) -> tuple[bytes, Any]:
-    command, answer = step
-    return command.encode() + b"\n", answer.encode() + b"\n" if isinstance(answer, str) and answer != CLOSE else answer
+    return step[0].encode() + b"\n", _each(step[1], lambda text: text.encode() + b"\n")
 
 
 def _frames(step: tuple[str, Any]) -> tuple[bytes, Any]:
-    request, answer = step
-    return bytes.fromhex(request), bytes.fromhex(answer) if isinstance(answer, str) and answer != CLOSE else answer
+    return bytes.fromhex(step[0]), _each(step[1], bytes.fromhex)
+
+
+def _each(answer: Any, encode: Callable[[str], bytes]) -> Any:
+    if isinstance(answer, str):
+        return encode(answer)
+    if isinstance(answer, tuple) and answer[0] == "always":
+        return "always", encode(answer[1])
+    return answer
 
 
 @pytest.fixture
@@ -130,6 +145,8 @@ def script() -> Iterator[Callable[..., Script]]:
     yield start
     for each in started:
         each.finish()
+    for each in started:
+        each.check()
 
 
 @pytest.fixture
@@ -157,11 +174,16 @@ def conversation(clock: WallClock, dialogue: list[Dialogue]) -> Callable[..., An
                 timeout_s=timeout_s,
                 options=options or {},
             )
-            try:
-                yield opened
-            finally:
-                opened.close()
-        finally:
+        except BenchError:  # what the test expects: then nothing else may have been said
             server.finish()
+            server.check()
+            raise
+        try:
+            yield opened
+            opened.close()
+        finally:
+            opened.close()
+            server.finish()
+        server.check()
 
     return converse

@@ -90,11 +90,9 @@ def test_a_setting_that_takes_effect_late_is_asked_for_again(conversation: Conve
 
 
 def test_a_setting_that_is_never_taken_is_an_error_with_both_values(conversation: Conversation) -> None:
-    # Poll every 10 ms for 0.5 s, each question spaced by 5 ms: the number of questions is not of interest.
-    with pytest.raises(AssertionError, match="heard"):
-        with conversation(
-            EaPsi9000, *OPENING, ("VOLT 50.000", None), *GOOD, *[("VOLT?", "48.00V")] * 5
-        ) as supply, pytest.raises(InstrumentError):
+    steps = (("VOLT 50.000", None), *GOOD, ("VOLT?", ("always", "48.00V")))
+    with conversation(EaPsi9000, *OPENING, *steps) as supply:
+        with pytest.raises(InstrumentError, match=r"VOLT is 48 V instead of 50 V, 0\.5 s after"):
             supply.set_voltage(50.0)
 
 
@@ -155,7 +153,8 @@ def test_measuring_is_one_question_each(conversation: Conversation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "complaint"), [("100.1V", "unit"), ("NaN", "not a number"), ("", "not a number"), ("9.9E37", "overload")]
+    ("answer", "complaint"),
+    [("100.1V", "unit"), ("NaN", "not a number"), ("", "not a number"), ("9.9E37", "overload")],
 )
 def test_an_answer_that_is_no_current_is_an_error(conversation: Conversation, answer: str, complaint: str) -> None:
     with conversation(EaPsi9000, *OPENING, ("MEAS:CURR?", answer)) as supply:
