@@ -39,7 +39,7 @@ SCRATCH = ROOT / ".bmsbench"
 STAMPED = ("pyproject.toml", "requirements.lock", "package-lock.json", "dev.py")
 NODE_STAMP = ROOT / "node_modules" / ".bmsbench.stamp"
 NODE_NOTE = VENV / "bmsbench-node.note"  # what was tried in vain, so that it is tried and said once
-# Settings of the caller's shell that would send packages, or imports, somewhere else.
+# The caller's settings that would send packages or imports elsewhere.
 MISLEADING = ("PYTHONHOME", "PYTHONPATH", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_NO_BINARY")
 PIP = (PYTHON, "-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--retries", "2")
 NPM_CI = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=60000")
