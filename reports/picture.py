@@ -6,9 +6,23 @@ from pathlib import Path
 
 from bench.traces import Trace, Traces
 from reports.plot import Level, Panel, Plot, Series, svg_plot
-from reports.stored import load_events, load_test
+from reports.run_folder import write_text
+from reports.stored import battery_data, load_events, load_test, load_traces
 
 FLAG_LIMIT = 8  # rows of flags that fit; those that never moved are left out first
+
+
+def write_derived(folder: Path, traces: Traces | None, *, simulated: bool) -> None:
+    """Write what follows from a test's evidence: `bdf.csv` and `plot.svg`. Traces are read back where not given.
+
+    Raises:
+        BenchError: the evidence cannot be read back.
+        OSError: the disk takes no more.
+    """
+    if traces is None:
+        traces = load_traces(folder).traces
+    write_text(folder / "bdf.csv", battery_data(traces))
+    write_text(folder / "plot.svg", draw_test(folder, traces, simulated=simulated))
 
 
 def draw_test(folder: Path, traces: Traces, *, simulated: bool) -> str:

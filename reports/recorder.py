@@ -23,7 +23,7 @@ from bench.verdict import DecisionRule
 from reports.appending import Growing, disk_problem
 from reports.classify import Outcome
 from reports.log_lines import candump_line, csv_word, dialogue_line
-from reports.run_folder import RunFolder, new_result, write_json, write_text
+from reports.run_folder import RunFolder, new_result, write_json
 
 TRACE_HEADER = "test_time_second,channel,value\n"
 
@@ -210,7 +210,10 @@ class Recorder:
         self._back_outside()
         try:
             write_json(folder / "result.json", self._test)
-            self._derive(folder, traces)
+            # Imported here: a run that only starts need not load what draws.
+            from reports.picture import write_derived
+
+            write_derived(folder, traces, simulated=self.simulated)
         except OSError as problem:
             self._problem = self._problem or problem
         return folder
@@ -246,12 +249,3 @@ class Recorder:
                 self._problem = self._problem or growing.problem
         self._trace, self._events, self._judgements = self._outside, self._outside_events, None
         self._test_folder = None
-
-    def _derive(self, folder: Path, traces: Traces | None) -> None:
-        from reports.picture import draw_test
-        from reports.stored import battery_data, load_traces
-
-        if traces is None:
-            traces = load_traces(folder).traces
-        write_text(folder / "bdf.csv", battery_data(traces))
-        write_text(folder / "plot.svg", draw_test(folder, traces, simulated=self.simulated))

@@ -158,12 +158,15 @@ def find_run(name: str, parents: list[Path]) -> RunFolder:
 
 
 def list_runs(parents: list[Path]) -> list[RunFolder]:
-    """Return the runs below some folders (at most two levels down), oldest first by their names' time stamps."""
+    """Return the runs below some folders (at most two levels down), the newest record last."""
     found: set[Path] = set()
     for parent in parents:
         for pattern in ("*/run.json", "*/*/run.json"):
             found.update(path.parent.resolve() for path in parent.glob(pattern))
-    return [RunFolder(path) for path in sorted(found, key=lambda path: (path.name, str(path)))]
+    return [
+        RunFolder(path)
+        for path in sorted(found, key=lambda path: ((path / "run.json").stat().st_mtime_ns, path.name))
+    ]
 
 
 def new_result(test_id: str, title: str, worker: str) -> dict[str, Any]:
