@@ -43,7 +43,7 @@ NODE_NOTE = VENV / "bmsbench-node.note"  # what was tried in vain, so that it is
 MISLEADING = ("PYTHONHOME", "PYTHONPATH", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_NO_BINARY")
 PIP = (PYTHON, "-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--retries", "2")
 NPM_CI = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=60000")
-OFFLINE = "NewConnectionError|ConnectTimeout|ReadTimeout|NameResolution|ProxyError|SSLError|Network is unreachable"
+OFFLINE = "NewConnectionError|ConnectTimeout|ReadTimeout|NameResolution|ProxyError|SSLError|is unreachable"
 ADVICE = {  # what an installer prints, and the sentence for it; the first that fits counts
     "No space left|ENOSPC": "the disk is full; make room (about 500 MB) and start again",
     "NOT MATCH THE HASHES|EINTEGRITY": "a package is not the one in the lock file and was not installed",
@@ -228,12 +228,7 @@ def test(*rest: str) -> int:
     options = ["--timeout=1800"] if full else ["--timeout=300", "-m", "not full"]
     if not any(argument.startswith(("-n", "--numprocesses", "--pdb", "--trace")) for argument in chosen):
         options += ["-n", "2", "--dist", "loadgroup"]
-    status = lint()
-    if status:
-        return status
-    os.chdir(ROOT)
-    print(f"== pytest {' '.join([*options, *chosen])}", flush=True)
-    return hand_over("-m", "pytest", *options, *chosen, **({"BMSBENCH_FULL": "1"} if full else {}))
+    return lint() or hand_over("-m", "pytest", *options, *chosen, **({"BMSBENCH_FULL": "1"} if full else {}))
 
 
 def main(command: str = "", *rest: str) -> int:
@@ -243,6 +238,8 @@ def main(command: str = "", *rest: str) -> int:
             print(__doc__)
             return 0 if command in ("-h", "--help", "help") else 4
         prepare(again=command == "setup")
+        if command in ("test", "bench"):
+            os.chdir(ROOT)
         if command in ("setup", "lint", "test"):
             return 0 if command == "setup" else lint() if command == "lint" else test(*rest)
     except SetupError as error:
@@ -252,7 +249,6 @@ def main(command: str = "", *rest: str) -> int:
         print("dev.py: stopped; an unfinished set-up is repaired by the next start.", file=sys.stderr)
         return 130
     if command == "bench":
-        os.chdir(ROOT)
         return hand_over("-m", "benchmarks", *rest)
     # -P: a folder called `bench` where the person happens to stand must not become ours.
     return hand_over("-P", "-m", "bmsbench", *(rest if command == "run" else (command, *rest)))
