@@ -5,7 +5,7 @@ the other ranges after the same class of meter. Gain and offset errors are fixed
 that; noise falls with the root of the integration time.
 
 Not simulated: averaging over the integration time (the reading is the value at its start), thermal EMF, input
-current and impedance, the 10 MOhm divider, warm-up, rejection of hum.
+current and impedance, the 10 MOhm divider, warm-up, rejection of hum, bursts of more than 10 000 readings.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ ACCURACY = {  # range in V: % of reading, % of range
     1000.0: (0.0045, 0.0010),
 }
 LINE_HZ = 50.0
+BURST = 10_000  # readings; real units keep more, but nobody here waits for them
 
 
 class Meter(Behaviour):
@@ -104,6 +105,8 @@ class Meter(Behaviour):
         """Leave idle: measure at once, or wait for the trigger."""
         if self.waiting or self._outstanding:
             raise Refused(-213)
+        if self.sample_count * self.trigger_count > BURST:
+            raise Refused(-225)
         self.readings = []
         if self.trigger_source == "IMM":
             self._start()

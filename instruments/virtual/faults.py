@@ -27,7 +27,8 @@ FAULTS: dict[str, dict[str, float]] = {
     "partial": {},  # only half of the answer comes
     "crc_error": {},  # the last byte of each answer is wrong
     "exception_7": {},  # Modbus writes are refused: access denied
-    "connection_reset": {},  # the next message ends the connection
+    "connection_reset": {},  # every message ends its connection
+    "mains_loss": {},  # a power cycle whose second half is `none`: until then every message ends its connection
     "power_cycle": {},  # at once: settings gone, remote given back, sockets closed
     "remote_lost": {"locked": 0},  # at once: the operator pressed LOCAL; locked: and keeps it
     "frozen_measurement": {},
@@ -105,7 +106,7 @@ class FaultySession:
             self._left -= 1
             self.wire.silence()
             return b""
-        if fault.name == "connection_reset":
+        if fault.name in ("connection_reset", "mains_loss"):
             self.wire.drop(reset=True)
             return b""
         reply = self._inner.feed(data)

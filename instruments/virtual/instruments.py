@@ -93,10 +93,10 @@ class VirtualInstruments:
         chosen = choose(behaviour, fault, options)
         with self.clock.lock:
             behaviour.fault = chosen
-            if fault == "power_cycle":
+            if fault in ("power_cycle", "mains_loss"):
                 behaviour.power_cycle()
                 self._drop(served)
-                behaviour.fault = ActiveFault()
+                behaviour.fault = chosen if fault == "mains_loss" else ActiveFault()
             elif fault == "remote_lost":
                 behaviour.remote_lost()
 

@@ -17,6 +17,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from bench.simulated_clock import SimulatedClock
 from instruments.virtual.wire import Session, Wire
@@ -132,8 +133,8 @@ class FaceServer:
                 self.drop(connection)
                 return
 
-    def drop(self, connection: _Connection, *, reset: bool = False) -> None:
-        """End a connection and tell its session."""
+    def drop(self, connection: _Connection, reset: bool = False) -> None:
+        """End a connection and tell its session; `reset` ends it without a farewell."""
         if connection.gone:
             return
         connection.gone = True
@@ -151,7 +152,7 @@ class FaceServer:
             return
         self._closing.set()
         self._wake()
-        if self._thread is not None and self._thread is not threading.current_thread():
+        if self._thread is not None:
             self._thread.join(5.0)
         with self.clock.lock:
             for listener in self._listeners.values():
@@ -214,22 +215,17 @@ class FaceServer:
             self._problem = self._problem or problem
             sock.close()
             return
-        if len(listener.connections) >= session.max_connections:
-            for other in list(listener.connections):  # a client that has left makes room for the next
+        for other in list(listener.connections):  # a client that has left makes room for the next
+            if len(listener.connections) >= session.max_connections:
                 self._receive(other)
         if len(listener.connections) >= session.max_connections:
             sock.close()
             session.closed()
             return
         connection = _Connection(listener, sock, session)
-
-        def send(data: bytes) -> None:
-            self.send(connection, data)
-
-        def drop(reset: bool) -> None:
-            self.drop(connection, reset=reset)
-
-        session.wire = Wire(self.clock, listener.port, send, drop)
+        session.wire = Wire(
+            self.clock, listener.port, partial(self.send, connection), partial(self.drop, connection)
+        )
         listener.connections.add(connection)
         self._selector.register(sock, selectors.EVENT_READ, connection)
         self._wake()  # a selector that copies its list (Windows) would not see the newcomer
@@ -240,8 +236,7 @@ class FaceServer:
         except BlockingIOError:
             return
         except OSError:
-            self.drop(connection)
-            return
+            data = b""
         if not data:
             self.drop(connection)
             return

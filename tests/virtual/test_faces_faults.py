@@ -108,6 +108,18 @@ def test_a_power_cycle_forgets_everything_and_stops_the_current(raw_bench, suppl
     assert again.ask("SYST:LOCK:OWN?;OUTP?;VOLT?;CURR?") == "NONE;OFF;0.00V;0.0A"
 
 
+def test_without_mains_nobody_is_there_until_it_returns(raw_bench, supply, fault) -> None:
+    fault("mains_loss")
+    supply.clock.sleep(0.05)
+    assert raw_bench.circuit.supply.on is False
+    address = raw_bench.instruments.address("supply")
+    dead = raw_bench.connect(address)
+    dead.send("OUTP?")
+    assert dead.closed_by_peer()
+    fault("none")
+    assert raw_bench.connect(address).ask("SYST:LOCK:OWN?;OUTP?") == "NONE;OFF"
+
+
 def test_the_local_key_takes_remote_control_away(supply, fault) -> None:
     fault("remote_lost")
     supply.write("CURR 10")
