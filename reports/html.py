@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.errors import BenchError
-from reports.allure_config import config_text, report_name, write_environment
+from reports.allure_config import config_text
+from reports.environment import report_name, write_environment
 from reports.run_folder import RunFolder, write_text
 from reports.run_record import read_record
 

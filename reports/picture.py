@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from bench.traces import Trace, Traces
 from reports.plot import Level, Panel, Plot, Series, svg_plot
@@ -33,7 +34,7 @@ def draw_test(folder: Path, traces: Traces, *, simulated: bool) -> str:
     """
     test = load_test(folder)
     events, _ = load_events(folder)
-    levels = [event for event in events if event.get("kind") == "threshold"]
+    levels = _with_threshold(events)
     currents = [
         _series(trace, "A", "reference" if name == "reference_current" else "bms")
         for name, trace in traces.channels.items()
@@ -68,13 +69,22 @@ def _series(trace: Trace, unit: str, style: str) -> Series:
     return Series(words.get(trace.name, trace.name), trace.at_s, trace.values, unit, style)  # type: ignore[arg-type]
 
 
-def _levels(events: list[dict[str, object]], unit: str) -> tuple[Level, ...]:
-    levels: list[Level] = []
+def _with_threshold(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the events whose data has a `threshold` (a number, pack sign) and its `unit`."""
+    return [
+        event
+        for event in events
+        if isinstance(event.get("data"), dict) and isinstance(event["data"].get("threshold"), (int, float))
+    ]
+
+
+def _levels(events: list[dict[str, Any]], unit: str) -> tuple[Level, ...]:
+    levels: dict[tuple[str, float], Level] = {}
     for event in events:
-        data = event["data"]
-        if isinstance(data, dict) and data.get("unit") == unit:
-            levels.append(Level(f"{event['text']}: {data['value']:g} {unit}", float(data["value"])))
-    return tuple(levels)
+        value, own_unit = float(event["data"]["threshold"]), event["data"].get("unit")
+        if own_unit == unit:
+            levels[event["text"], value] = Level(f"{event['text']}: {value:g} {unit}", value)
+    return tuple(levels.values())
 
 
 def _flags(traces: Traces) -> list[Series]:

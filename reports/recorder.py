@@ -57,7 +57,7 @@ class Recorder:
         """Write an event down; progress is for the screen and is left out."""
         if event.kind == "progress":
             return
-        self._last_s = event.at_s
+        self._last_s = max(self._last_s, event.at_s)
         if event.kind == "safe":
             self.safe_lines.append(event.text)
         if event.kind == "mark":
@@ -72,7 +72,7 @@ class Recorder:
         name = self._channels.get(channel)
         if name is None:
             name = self._channels[channel] = csv_word(channel)
-        self._last_s = at_s
+        self._last_s = max(self._last_s, at_s)
         self._trace.add(f"{float(at_s)!r},{name},{float(value)!r}\n", at_s)
 
     def frame(self, frame: CanFrame) -> None:
@@ -120,8 +120,8 @@ class Recorder:
         self._window = (self._trace.lines, self._marks)
 
     def threshold(self, name: str, value: float, unit: str) -> None:
-        """Draw a level into the test's plot (inside unit, pack sign)."""
-        self._tell(self._events, "threshold", name, {"value": float(value), "unit": unit})
+        """Draw a level into the test's plot (inside unit, pack sign); any note with such data does the same."""
+        self._tell(self._events, "note", name, {"threshold": float(value), "unit": unit})
 
     def identified(self, role: str, identity: Identity) -> None:
         """Note who plays a role, for the run record; several workers may say the same."""
@@ -214,8 +214,8 @@ class Recorder:
             from reports.picture import write_derived
 
             write_derived(folder, traces, simulated=self.simulated)
-        except OSError as problem:
-            self._problem = self._problem or problem
+        except (OSError, BenchError) as problem:
+            self._problem = self._problem or (problem if isinstance(problem, OSError) else OSError(str(problem)))
         return folder
 
     def check(self) -> None:
