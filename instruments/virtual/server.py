@@ -17,6 +17,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from bench.simulated_clock import SimulatedClock
@@ -142,7 +143,8 @@ class FaceServer:
         self._selector.unregister(connection.sock)
         if reset:
             linger = struct.pack("ii" if os.name == "posix" else "hh", 1, 0)
-            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            with suppress(OSError):  # the client was quicker
+                connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         connection.sock.close()
         connection.session.closed()
 
@@ -188,19 +190,15 @@ class FaceServer:
             ready = self._selector.select(0)
             if not ready:
                 return
-            arrivals = []
-            for key, _events in ready:
+            for key, _ in sorted(ready, key=lambda item: isinstance(item[0].data, _Listener)):
                 data = key.data
-                if isinstance(data, _Connection):
-                    if not data.gone:
-                        data.served_by_caller = by_caller
-                        self._receive(data)
+                if isinstance(data, _Listener):
+                    self._accept(data)
                 elif data is None:
                     self._woken.recv(4096)
-                else:
-                    arrivals.append(data)
-            for listener in arrivals:
-                self._accept(listener)
+                elif not data.gone:
+                    data.served_by_caller = by_caller
+                    self._receive(data)
 
     def _accept(self, listener: _Listener) -> None:
         try:
