@@ -46,6 +46,10 @@ class _Garbled(Exception):
     """Bytes that are no answer: wrong checksum, or another device's."""
 
 
+class _Silent(Exception):
+    """No answer came in time. (pymodbus turns a TimeoutError into an error of its own.)"""
+
+
 class _StrictRtu(FramerRTU):
     """Says at once that a frame was dropped, instead of waiting for another until the time-out."""
 
@@ -78,7 +82,10 @@ class _TcpClient(ModbusTcpClient):
 
     def recv(self, size: int | None) -> bytes:
         assert self.wire is not None
-        data = self.wire.receive(self._timeout_s)
+        try:
+            data = self.wire.receive(self._timeout_s)
+        except TimeoutError:
+            raise _Silent from None
         if not data:
             raise ConnectionAbortedError("the instrument closed the connection instead of answering")
         return data
@@ -105,6 +112,12 @@ class _SerialClient(ModbusSerialClient):
             )
             self.socket.inter_byte_timeout = self.inter_byte_timeout or None
         return True
+
+    def recv(self, size: int | None) -> bytes:
+        data = super().recv(size)
+        if not data:
+            raise _Silent
+        return data
 
 
 class ModbusTransport(Wire):
@@ -240,6 +253,8 @@ class ModbusTransport(Wire):
         self._got = b""
         try:
             answer = call(address, device_id=self.device_id, **values)
+        except _Silent:
+            raise TimeoutError from None
         except _Garbled as problem:
             self._disconnect()
             raise InstrumentError(
