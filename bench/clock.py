@@ -114,9 +114,7 @@ class Clock(Protocol):
         """End all callbacks and threads."""
 
 
-def wait_until(
-    clock: Clock, reached: Callable[[], bool], *, timeout_s: float, poll_s: float = 0.01
-) -> float | None:
+def wait_until(clock: Clock, reached: Callable[[], bool], *, timeout_s: float, poll_s: float = 0.01) -> float | None:
     """Return how long it took until `reached()` was true, in seconds, or None if it never was in time."""
     start_s = clock.now()
     while not reached():

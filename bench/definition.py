@@ -213,9 +213,7 @@ class Definition(Frozen):
         known = ("isolated", "earth", "B-", "P-")
         for part, reference in named.items():
             if reference not in known:
-                raise ValueError(
-                    f"topology.references.{part}: {reference!r} is not valid{nearest(reference, known)}"
-                )
+                raise ValueError(f"topology.references.{part}: {reference!r} is not valid{nearest(reference, known)}")
         if len(set(named.values())) > 1:
             listed = ", ".join(f"{part} to {ref}" for part, ref in sorted(named.items()))
             raise ValueError(

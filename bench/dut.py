@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from bench.clock import Clock, wait_until
 from bench.errors import DefinitionError, Inconclusive, LinkError, Missing, ReadingError
@@ -83,9 +84,7 @@ class Dut:
 
     def switch_states(self) -> dict[str, bool]:
         """Return what the BMS reports of each of its switches that has a signal `switch_NAME`."""
-        return {
-            name: self.flag(f"switch_{name}") for name in self.profile.bms.switches if self.has(f"switch_{name}")
-        }
+        return {name: self.flag(f"switch_{name}") for name in self.profile.bms.switches if self.has(f"switch_{name}")}
 
     def switches_closed(self) -> bool:
         """Say whether both directions are permitted, as the BMS reports it."""
@@ -152,6 +151,27 @@ class Dut:
             return f"{self.profile.name} has no open command"
         self.links[operation.link].request(dict(operation.open))
         return f"requested {_text(operation.open)}"
+
+    def ask_operation(self) -> None:
+        """Request operation again after a trip, without judging whether it comes.
+
+        The steps of the profile's sequence are requested one after the other; whether the BMS follows is for the
+        caller to see from current and state.
+        """
+        operation = self.profile.operation
+        if not isinstance(operation, StateRequest):
+            return
+        for step in operation.sequence:
+            self._note(f"request {_text(step.request)}, expecting {step.until}")
+            self.links[operation.link].request(dict(step.request))
+            wait_until(self._clock, partial(self._is, step.until), timeout_s=step.timeout_s, poll_s=POLL_S)
+            self._clock.sleep(step.wait_s)
+
+    def _is(self, word: str) -> bool:
+        try:
+            return self.state() == word
+        except ReadingError:
+            return False
 
     def clear(self) -> None:
         """Send the profile's clear request, where it has one."""

@@ -42,9 +42,7 @@ class Measurement:
             text = f"{found}, expected {expected}"
         else:
             unit = self.value.unit
-            text = (
-                f"{self.name}: {show(self.value.value, unit, self.value.expanded)}, expected {self.limits} {unit}"
-            )
+            text = f"{self.name}: {show(self.value.value, unit, self.value.expanded)}, expected {self.limits} {unit}"
         if self.reference:
             text += f" (reference: {self.reference})"
         if self.verdict is not Verdict.PASS and self.hint:

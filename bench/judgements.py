@@ -347,3 +347,53 @@ def reversal(
             hint="" if read_s - true_s < allowed_s else "looks like: a filter or a delayed value (M26, M28)",
         )
     ]
+
+
+@judgement
+def bench_agrees(
+    traces: Traces,
+    rule: DecisionRule,
+    *,
+    direction: str,
+    meter_a: float,
+    instrument_a: float,
+    voltage_change_v: float,
+    noise_v: float,
+    witness: str,
+) -> list[Measurement]:
+    """Meter, instrument and terminal voltage agree on a direction (a contradiction has raised `WiringError`)."""
+    del traces
+    way = Direction.of(direction)
+    values = (
+        (f"meter in {direction}", meter_a * way.sign, "A"),
+        (f"{witness} in {direction}", instrument_a * way.sign, "A"),
+        (f"pack voltage change in {direction}", voltage_change_v * way.sign, "V"),
+    )
+    return [
+        Measurement(
+            name=name,
+            value=Uncertain(value, 2 * noise_v if unit == "V" else 0.0, unit),
+            limits=Limits(low=0.0),
+            rule=rule,
+            source="bench",
+            reference="a load can only sink, a one-quadrant supply only source",
+        )
+        for name, value, unit in values
+    ]
+
+
+@judgement
+def reference_zero(
+    traces: Traces, rule: DecisionRule, *, begin_s: float, end_s: float, limit_a: float, reference_u_a: float
+) -> list[Measurement]:
+    """The reference reads zero while nothing is driven; a bench that does not cannot judge anything.
+
+    Raises:
+        Inconclusive: it does not.
+    """
+    mean_a = traces[REFERENCE].between(begin_s, end_s).need(5).mean()
+    if abs(mean_a) > limit_a:
+        raise Inconclusive(f"the reference shows {show(mean_a, 'A', reference_u_a)} although nothing is driven")
+    value = Uncertain(mean_a, reference_u_a, "A")
+    limits = Limits.around(0.0, limit_a)
+    return [Measurement(name="reference at rest", value=value, limits=limits, rule=rule, source=REFERENCE)]

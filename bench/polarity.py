@@ -34,6 +34,16 @@ class PolarityStep:
     path_ohm: float
     instrument: str
 
+    def as_parameters(self) -> dict[str, object]:
+        """Return what was seen as parameters of the judgement `bench_agrees`."""
+        return {
+            "direction": self.direction.word,
+            "meter_a": self.meter_a,
+            "instrument_a": self.instrument_a,
+            "voltage_change_v": self.voltage_change_v,
+            "noise_v": self.noise_v,
+        }
+
     def __str__(self) -> str:
         return (
             f"{self.direction.verb}: meter {show(self.meter_a, 'A')}, {self.instrument} "

@@ -119,9 +119,7 @@ class Protection(Frozen):
         if self.unit:
             known = [unit.name for unit in UNITS.values() if unit.quantity == quantity]
             if self.unit not in known:
-                raise ValueError(
-                    f"unit {self.unit!r} does not measure a {quantity}; write one of {', '.join(known)}"
-                )
+                raise ValueError(f"unit {self.unit!r} does not measure a {quantity}; write one of {', '.join(known)}")
         if quantity == "current" and self.threshold <= 0:
             raise ValueError(
                 f"threshold {self.threshold:g}: a current limit is a magnitude, its direction is in the kind"
@@ -131,9 +129,7 @@ class Protection(Frozen):
         if self.release.kind == "value" and self.release.value is not None:
             beyond = self.about.beyond(self.release.value, self.threshold)
             if beyond:
-                raise ValueError(
-                    f"release.value {self.release.value:g} lies beyond the threshold {self.threshold:g}"
-                )
+                raise ValueError(f"release.value {self.release.value:g} lies beyond the threshold {self.threshold:g}")
         return self
 
     @property

@@ -8,14 +8,37 @@ from typing import TYPE_CHECKING
 from bench.clock import Clock
 from bench.definition import Definition
 from bench.dut import Dut
+from bench.errors import Inconclusive
 from bench.observer import Event, Observers
 from bench.profile import Profile
+from bench.protection import Protection
 from bench.reference import Reference
 from bench.roles import BidirectionalSupply, Identity, Load, Supply, Switch
 from bench.traces import Traces
 
 if TYPE_CHECKING:
     from bench.guard import Guard
+
+
+@dataclass(slots=True)
+class TripBudget:
+    """Counts the trips that were provoked since the BMS was powered, so that none locks itself out by our doing."""
+
+    spent: dict[str, int] = field(default_factory=dict)
+
+    def spend(self, protection: Protection) -> None:
+        """Note one more provocation.
+
+        Raises:
+            Inconclusive: it could be the trip that locks the BMS out; power-cycle it or reset its counter first.
+        """
+        used = self.spent.get(protection.name, 0)
+        if protection.lockout_count is not None and used + 1 >= protection.lockout_count:
+            raise Inconclusive(
+                f"{protection.name} was provoked {used} times and locks after {protection.lockout_count}; reset its "
+                "counter or power-cycle the BMS before going on"
+            )
+        self.spent[protection.name] = used + 1
 
 
 @dataclass(slots=True)
@@ -35,6 +58,7 @@ class Stand:
     bidirectional: BidirectionalSupply | None = None
     disconnect: Switch | None = None
     identities: dict[str, Identity] = field(default_factory=dict)
+    trips: TripBudget = field(default_factory=TripBudget)
     seed: int = 0
     defects: tuple[str, ...] = ()
 

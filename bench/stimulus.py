@@ -159,7 +159,7 @@ def settle(stand: Stand, current_a: float) -> float:
     Raises:
         Inconclusive: it does not get there: an instrument limits first, a path is open, the BMS has opened.
     """
-    band_a = max(SETTLE_FLOOR_A, SETTLE_SHARE * abs(current_a))
+    band_a = max(SETTLE_FLOOR_A, SETTLE_SHARE * abs(current_a)) + _setting_error_a(stand, current_a)
     deadline_s = stand.clock.now() + SETTLE_TIMEOUT_S
     while True:
         stand.clock.sleep(STEP_S)
@@ -170,10 +170,16 @@ def settle(stand: Stand, current_a: float) -> float:
             raise Inconclusive(_why_not(stand, current_a, found_a))
 
 
+def _setting_error_a(stand: Stand, current_a: float) -> float:
+    """How far the instrument's own accuracy lets the current be from its setting, in amperes."""
+    direction = Direction.CHARGE if current_a >= 0 else Direction.DISCHARGE
+    section = stand.definition.instruments[driver_of(stand, direction).name]
+    accuracy = section.accuracy.get("current")
+    return 0.0 if accuracy is None else accuracy.half_width(current_a)
+
+
 def _why_not(stand: Stand, current_a: float, found_a: float) -> str:
-    text = (
-        f"{show(current_a, 'A')} was forced, the reference shows {show(found_a, 'A')} after {SETTLE_TIMEOUT_S:g} s"
-    )
+    text = f"{show(current_a, 'A')} was forced, the reference shows {show(found_a, 'A')} after {SETTLE_TIMEOUT_S:g} s"
     direction = Direction.CHARGE if current_a >= 0 else Direction.DISCHARGE
     part = driver_of(stand, direction)
     alarms = part.get_alarms()
@@ -212,6 +218,24 @@ def stepping(stand: Stand, current_a: float) -> Iterator[float]:
         yield at_s
     finally:
         release(stand)
+
+
+def wait_for_end(stand: Stand, direction: Direction, level_a: float, *, timeout_s: float) -> float | None:
+    """Wait until a current that has risen has fallen below 10 % of its level; None if it has not in time.
+
+    What is judged later is the recorded trace; this only decides how long to record.
+    """
+    start_s = stand.clock.now()
+    risen = False
+    while stand.clock.now() - start_s < timeout_s:
+        stand.clock.sleep(STEP_S)
+        now_a = stand.traces["reference_current"].values[-1] * direction.sign
+        risen = risen or now_a > 0.5 * level_a
+        if risen and now_a < 0.1 * level_a:
+            return stand.clock.now() - start_s
+        if not risen and stand.clock.now() - start_s > SETTLE_TIMEOUT_S:
+            return None
+    return None
 
 
 def ramp(stand: Stand, begin_a: float, end_a: float, *, duration_s: float, step_s: float) -> None:

@@ -182,9 +182,7 @@ def trips(
     found_s = ending.at_s - t0_s
     value = Uncertain(found_s, 2 * combine((of_cycle(gap_s), of_cycle(ending.gap_s))), "s")
     hint = (
-        ""
-        if delay_min_s <= found_s <= delay_max_s
-        else f"it trips too {'late' if found_s > delay_max_s else 'early'}"
+        "" if delay_min_s <= found_s <= delay_max_s else f"it trips too {'late' if found_s > delay_max_s else 'early'}"
     )
     off = trace.between(ending.at_s + 0.2, end_s).need()
     left_a = max(off.values, key=abs)
@@ -301,9 +299,7 @@ def switch_reports(
         found = window.values[-1] >= 0.5
         hint = "" if found is closed else "looks like: the wrong switch opened, or it opens and closes again"
         results.append(
-            fact(
-                f"switch {name} closed", found, closed, rule=rule, source=f"bms.switch_{name}", at_s=at_s, hint=hint
-            )
+            fact(f"switch {name} closed", found, closed, rule=rule, source=f"bms.switch_{name}", at_s=at_s, hint=hint)
         )
     return results
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 import heapq
 import threading
 import time
 from collections.abc import Callable
 
 from bench.clock import NS, ClockMisuse, Rank, Tick, to_ns
+
+
+def utc_now() -> str:
+    """Return the date and time in UTC, ISO 8601, for records: the only reading of the calendar."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class WallClock:

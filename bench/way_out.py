@@ -61,8 +61,7 @@ def run_stage(clock: Clock, stage: str, steps: Sequence[Step]) -> list[StepResul
     for thread in threads:
         thread.join(max(0.0, deadline_s - clock.now()))
     return [
-        results.get(name, StepResult(stage, name, False, f"no end within {STEP_DEADLINE_S:g} s"))
-        for name, _ in steps
+        results.get(name, StepResult(stage, name, False, f"no end within {STEP_DEADLINE_S:g} s")) for name, _ in steps
     ]
 
 

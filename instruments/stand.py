@@ -35,16 +35,9 @@ from bench.stand import Stand
 from bench.traces import Traces
 from bench.wall_clock import WallClock
 from instruments import catalogue
+from instruments.checks import FOLDER_OF_ROLE
 from instruments.links.opening import open_link
 
-FOLDER_OF_ROLE = {
-    "supply": "supplies",
-    "load": "loads",
-    "bidirectional": "bidirectional",
-    "reference_meter": "meters",
-    "pack_meter": "meters",
-    "disconnect": "relays",
-}
 POWER_ROLES = ("supply", "load", "bidirectional")
 ZERO_READINGS = 5
 PRESET_A = 2.0  # current limit while the bus is brought to the pack's voltage
@@ -157,9 +150,7 @@ def _world(
 ) -> tuple[Clock, dict[str, str], dict[str, Mapping[str, object]]]:
     """Return the clock, and where instruments and links are found."""
     addresses = {name: section.address for name, section in definition.instruments.items()}
-    bindings: dict[str, Mapping[str, object]] = {
-        name: definition.links[name].model_dump() for name in profile.links
-    }
+    bindings: dict[str, Mapping[str, object]] = {name: definition.links[name].model_dump() for name in profile.links}
     if definition.bench.clock == "wall":
         if defects:
             raise DefinitionError(
@@ -291,8 +282,7 @@ def _check_ratings(definition: Definition, role: str, instrument: PowerInstrumen
     name = definition.roles[role]
     if not ratings.voltage_v.contains(definition.envelope.max_v):
         raise DefinitionError(
-            f"{source}, envelope.max_v: {definition.envelope.max_v:g} V is beyond {name}'s "
-            f"{ratings.voltage_v.high:g} V"
+            f"{source}, envelope.max_v: {definition.envelope.max_v:g} V is beyond {name}'s {ratings.voltage_v.high:g} V"
         )
     quadrants = (
         (Direction.CHARGE, ratings.source_current_a, definition.envelope.charge_a),

@@ -71,6 +71,10 @@ class VirtualBench:
             topology="separate" if topology == "separate" else "common",
             reference_shunt_ohm=definition.topology.reference_shunt.ohm,
         )
+        # Only what stands on this bench hangs on its bus: each power stage has an output capacitor and a bleeder.
+        self.circuit.supply_disconnected = "supply" not in definition.roles
+        self.circuit.load_disconnected = "load" not in definition.roles
+        self.circuit.bidirectional.disconnected = "bidirectional" not in definition.roles
         self.server = FaceServer(clock, host=host)
         try:
             self.instruments = VirtualInstruments(

@@ -1,0 +1,111 @@
+"""CS-DEAD, CS-REV and CS-SAT: around zero, through zero, and at the end of what the envelope allows."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import stimulus
+from bench.procedures import (
+    largest_quiet_a,
+    set_accuracy_a,
+    settle_time_s,
+    sign_current_a,
+    watch,
+)
+from bench.quantities import Direction
+from bench.verdict import sign_levels
+
+RAMP_S = 40.0
+RAMP_STEP_S = 0.5
+REVERSAL_S = 3.0
+
+
+@pytest.mark.parametrize("direction", ["charge", "discharge"])
+@pytest.mark.case(id="CS-DEAD", function="current sign", severity="normal")
+def test_small_currents_have_the_right_sign(stand, expect, profile, direction):
+    """On a slow {direction} ramp from zero the sign is right as soon as the dead band ends"""
+    way = Direction.of(direction)
+    signal = profile.signals["pack_current"]
+    top_a = sign_current_a(stand, way, "smallest") + 0.02 * profile.bms.measuring_range_a
+    begin_s = stand.clock.now()
+    stand.progress(f"ramp from 0 to {top_a:.1f} A {direction} in {RAMP_S:.0f} s")
+    try:
+        stimulus.force(stand, way.sign * top_a / 20)
+        stimulus.ramp(stand, way.sign * top_a / 20, way.sign * top_a, duration_s=RAMP_S, step_s=RAMP_STEP_S)
+        end_s = stand.clock.now()
+    finally:
+        stimulus.release(stand)
+    u_a = stand.reference.current_uncertainty(top_a)
+    promised_a = signal.accuracy_si(0.0) or 0.0
+    dead_a = signal.dead_band * signal.about.factor
+    resolution_a = signal.accuracy.resolution * signal.about.factor if signal.accuracy else 0.0
+    step_a = top_a * RAMP_STEP_S / RAMP_S
+    expect(
+        "dead_band",
+        signal="pack_current",
+        begin_s=begin_s,
+        end_s=end_s,
+        limit_a=dead_a + promised_a + resolution_a + step_a,
+        lag_s=settle_time_s(profile, ("pack_current",)),
+        reference_u_a=u_a,
+    )
+
+
+@pytest.mark.parametrize("to_direction", ["charge", "discharge"])
+@pytest.mark.case(id="CS-REV", function="current sign", severity="critical")
+def test_the_sign_follows_a_reversal(stand, expect, profile, to_direction):
+    """After a reversal to {to_direction} the reported sign follows, and no flag rises"""
+    way = Direction.of(to_direction)
+    levels = [sign_levels(profile.bms.measuring_range_a, largest_quiet_a(stand, one), 0.0)[2] for one in Direction]
+    level_a = min(levels) * 0.5 / 0.8  # 50 % of the span of which 80 % is the highest sign level
+    signal = profile.signals["pack_current"]
+    flags = sorted({row.flag for row in profile.protections if row.flag is not None})
+    with stimulus.holding(stand, -way.sign * level_a):
+        watch(stand, ("pack_current",))
+        stand.mark("reversal", f"to {to_direction}")
+        begin_s = stand.clock.now()
+        stimulus.force(stand, way.sign * level_a)
+        stimulus.settle(stand, way.sign * level_a)
+        stand.clock.sleep(REVERSAL_S)
+        end_s = stand.clock.now()
+    zero_a = 2 * (signal.accuracy_si(0.0) or 0.0) + 3 * stand.reference.current_uncertainty(0.0)
+    expect(
+        "reversal",
+        signal="pack_current",
+        begin_s=begin_s,
+        end_s=end_s,
+        to_direction=to_direction,
+        zero_a=zero_a + set_accuracy_a(stand, way),
+        allowed_s=settle_time_s(profile, ("pack_current",)),
+        period_s=signal.period_s,
+    )
+    expect("stays_quiet", flags=flags, begin_s=begin_s, end_s=end_s)
+
+
+@pytest.mark.parametrize("direction", ["charge", "discharge"])
+@pytest.mark.case(id="CS-SAT", function="current sign", severity="critical")
+def test_the_largest_quiet_current_neither_wraps_nor_saturates(stand, expect, profile, direction):
+    """At the largest quiet {direction} current the reading neither wraps, saturates nor changes sign"""
+    way = Direction.of(direction)
+    level_a = 0.98 * largest_quiet_a(stand, way)
+    signal = profile.signals["pack_current"]
+    spec, factor = signal.accuracy, signal.about.factor
+    if spec is None:
+        pytest.skip(f"profile {profile.name} promises no accuracy for pack_current")
+    with stimulus.holding(stand, way.sign * level_a):
+        window = watch(stand, ("pack_current",))
+    accuracy = {
+        "reading_pct": spec.reading_pct,
+        "range_pct": spec.range_pct,
+        "range": spec.range * factor,
+        "offset": spec.offset * factor,
+        "resolution": spec.resolution * factor,
+    }
+    expect(
+        "current_direction",
+        signal="pack_current",
+        direction=direction,
+        resolution=accuracy["resolution"],
+        **window.referred(),
+    )
+    expect("current_reading", signal="pack_current", accuracy=accuracy, **window.referred())

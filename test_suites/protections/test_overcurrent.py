@@ -1,0 +1,173 @@
+"""Over-current, both directions: quiet inside, trips outside, in time, the right flag and switch, and releases."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import stimulus
+from bench.procedures import flags_but, levels_of, role_of
+from bench.uncertainty import of_cycle
+from bench.verdict import abort_after_s, hold_time_s
+
+KINDS = pytest.mark.protection_kinds("charge_overcurrent", "discharge_overcurrent")
+AFTER_TRIP_S = 1.5  # recorded after the current has ended, for flags and for the current's real end
+PROBE_A = 10.0  # offered to see whether the path is open
+PROBE_S = 1.0
+
+
+@KINDS
+@pytest.mark.case(id="OC-QUIET", function="over-current protection", severity="critical")
+def test_stays_closed_just_inside_the_limit(stand, expect, profile, protection):
+    """{protection} stays quiet at the must-not-trip level for twice its longest delay"""
+    way = protection.about.direction
+    level_a = _reachable(stand, protection, levels_of(stand, protection).must_not_trip)
+    hold_s = hold_time_s(protection)
+    stand.progress(f"{way.verb} at {level_a:.1f} A for {hold_s:.0f} s: {protection.name} must stay quiet")
+    begin_s = stand.clock.now()
+    with stimulus.stepping(stand, way.sign * level_a):
+        stand.clock.sleep(hold_s)
+        end_s = stand.clock.now()
+    expect(
+        "keeps_flowing",
+        direction=way.word,
+        begin_s=begin_s + 0.5,
+        end_s=end_s,
+        level_a=level_a,
+        reference_u_a=stand.reference.current_uncertainty(level_a),
+        role=role_of(stand, way),
+        other_flags=flags_but(profile, protection),
+    )
+    if protection.flag is not None:
+        expect("stays_quiet", flags=[protection.flag], begin_s=begin_s, end_s=end_s)
+
+
+@KINDS
+@pytest.mark.case(id="OC-TRIP", function="over-current protection", severity="blocker")
+def test_trips_in_time_and_the_current_stops(stand, expect, profile, protection):
+    """{protection} ends the current in time at the must-trip level, with the right flag and switch"""
+    begin_s, end_s, level_a = _provoke(stand, protection)
+    way = protection.about.direction
+    others = flags_but(profile, protection)
+    expect(
+        "trips",
+        protection=protection.name,
+        direction=way.word,
+        threshold_a=protection.threshold_si,
+        must_trip_a=level_a,
+        begin_s=begin_s,
+        end_s=end_s,
+        delay_min_s=protection.delay_s.min,
+        delay_max_s=protection.delay_s.max,
+        zero_a=stand.reference.off_limit_a,
+        reference_u_a=stand.reference.current_uncertainty(level_a),
+        role=role_of(stand, way),
+        other_flags=others,
+    )
+    if protection.flag is not None:
+        window = protection.flag_delay_s
+        expect(
+            "right_flag",
+            flag=protection.flag,
+            others=others,
+            begin_s=begin_s,
+            end_s=end_s,
+            threshold_a=protection.threshold_si,
+            direction=way.word,
+            flag_delay_max_s=window.max if window else None,
+            period_s=profile.signals[protection.flag].period_s,
+        )
+    switches = {
+        name: name not in protection.opens for name in profile.bms.switches if f"switch_{name}" in profile.signals
+    }
+    if switches:
+        expect("switch_reports", expected=switches, at_s=end_s - 0.8, within_s=0.8)
+
+
+@KINDS
+@pytest.mark.case(id="OC-RELEASE", function="over-current protection", severity="critical")
+def test_releases_as_declared(stand, expect, profile, protection):
+    """{protection} stays open until its release, and then carries current again"""
+    way = protection.about.direction
+    _provoke(stand, protection)
+    if stand.guard.aborted:
+        pytest.skip(f"{protection.name} did not trip ({stand.guard.aborted}), so there is nothing to release")
+    tripped_s = stand.clock.now()
+    blocked_s = _probe(stand, way)
+    expect(
+        "blocked",
+        direction=way.word,
+        begin_s=blocked_s[0] + 0.3,
+        end_s=blocked_s[1],
+        zero_a=stand.reference.off_limit_a,
+        reference_u_a=stand.reference.current_uncertainty(PROBE_A),
+        what="right after the trip",
+    )
+    _wait_for_release(stand, protection, tripped_s)
+    again_s = _probe(stand, way)
+    expect(
+        "flows_again",
+        direction=way.word,
+        begin_s=again_s[0] + 0.5,
+        end_s=again_s[1],
+        level_a=PROBE_A,
+        reference_u_a=stand.reference.current_uncertainty(PROBE_A),
+        role=role_of(stand, way),
+        what=f"after the release by {protection.release.kind}",
+    )
+
+
+def _reachable(stand, protection, level_a):
+    """Skip by name what this bench cannot reach."""
+    largest_a = stimulus.largest_current_a(stand, protection.about.direction)
+    if level_a > largest_a:
+        pytest.skip(
+            f"{protection.name} needs {level_a:.1f} A, bench {stand.definition.name} may force {largest_a:.1f} A"
+        )
+    return level_a
+
+
+def _provoke(stand, protection):
+    """Step to the must-trip level and wait until the current has ended, or the abort has ended it."""
+    way = protection.about.direction
+    level_a = _reachable(stand, protection, levels_of(stand, protection).must_trip)
+    stand.trips.spend(protection)
+    abort_s = abort_after_s(protection, 2 * of_cycle(0.1))
+    stand.progress(f"{way.verb} at {level_a:.1f} A: {protection.name} must trip, abort after {abort_s:.1f} s")
+    begin_s = stand.clock.now()
+    try:
+        with stand.guard.provoke(protection.name, abort_s):
+            stimulus.force(stand, way.sign * level_a)
+            stimulus.wait_for_end(stand, way, level_a, timeout_s=abort_s + 1.0)
+        stand.clock.sleep(AFTER_TRIP_S)
+        end_s = stand.clock.now()
+    finally:
+        stimulus.release(stand)
+    return begin_s, end_s, level_a
+
+
+def _probe(stand, way):
+    """Offer a small current for a second; say when."""
+    begin_s = stand.clock.now()
+    with stimulus.stepping(stand, way.sign * PROBE_A):
+        stand.clock.sleep(PROBE_S)
+        end_s = stand.clock.now()
+    return begin_s, end_s
+
+
+def _wait_for_release(stand, protection, tripped_s):
+    release = protection.release
+    if release.kind == "command":
+        operation = stand.profile.operation
+        stand.progress(f"{protection.name}: clear and close again")
+        stand.clock.sleep(1.0)
+        stand.dut.clear()
+        stand.clock.sleep(max(1.0, getattr(operation, "reclose_wait_s", 0.0)))
+        stand.dut.ask_operation()
+        return
+    if release.kind == "opposite_current":
+        with stimulus.stepping(stand, -protection.about.direction.sign * PROBE_A):
+            stand.clock.sleep(release.after_s + 2.0)
+        return
+    wait_s = 1.1 * release.after_s + 2.0
+    stand.progress(f"{protection.name}: waiting {wait_s:.0f} s for its release")
+    stand.clock.sleep_until(tripped_s + wait_s)
