@@ -35,9 +35,7 @@ class Meter(Behaviour):
 
     own_faults = frozenset({"frozen_measurement", "sign_inverted", "wrong_value"})
 
-    def __init__(
-        self, name: str, serial: str, probe: Callable[[], float], clock: SimulatedClock, seed: int
-    ) -> None:
+    def __init__(self, name: str, serial: str, probe: Callable[[], float], clock: SimulatedClock, seed: int) -> None:
         super().__init__(name, serial, clock, seed)
         self._probe = probe
         self.defaults()

@@ -7,10 +7,10 @@ from instruments.virtual.behaviour_ea import EaDevice, EaModel
 from instruments.virtual.behaviour_ea_remote import ETHERNET, MODBUS_TCP
 from instruments.virtual.circuit_stages import SinkStage, SourceStage, TwoQuadrantStage
 from instruments.virtual.ea_modbus import EaRegisters
-from instruments.virtual.ea_port import REPLY_S, EaPort
+from instruments.virtual.ea_port import EaModbusTcp, EaPort
 from instruments.virtual.ea_scpi import EaCommands
 from instruments.virtual.face import Face
-from instruments.virtual.modbus_face import MbapSession, RtuFramer
+from instruments.virtual.modbus_face import RtuFramer
 from instruments.virtual.wire import Session
 
 MAKER = "EA Elektro-Automatik GmbH&Co.KG"
@@ -38,7 +38,7 @@ def make_unit(
         return EaPort(device, commands, rtu)
 
     def modbus_tcp() -> Session:
-        return MbapSession(mbap, reply_s=REPLY_S)
+        return EaModbusTcp(device, mbap)
 
     languages = {"scpi": scpi, "modbus_tcp": modbus_tcp} if first == "modbus_tcp" else {"scpi": scpi}
     ordered = dict(sorted(languages.items(), key=lambda item: item[0] != first))

@@ -1,8 +1,8 @@
-"""The TCP port 5025 of the virtual EA family: SCPI text and Modbus RTU frames in one stream.
+"""The TCP ports of the virtual EA family: SCPI text and Modbus RTU frames in one stream, and Modbus TCP.
 
-Source: EA programming guide: the first byte decides (below 0x2A it is Modbus RTU), one client at a time, a socket
-that stays silent for 5 s is closed unless `SYST:COMM:LAN:TIM` says otherwise, messages and joined replies longer
-than 256 bytes are refused.
+Source: EA programming guide. On port 5025 the first byte decides (below 0x2A it is Modbus RTU); one client at a
+time; a socket that stays silent for 5 s is closed unless `SYST:COMM:LAN:TIM` says otherwise; messages and joined
+replies longer than 256 bytes are refused.
 
 Not simulated: the time a client must wait before it connects again (about 3 s on one unit), and the gap between
 bytes that cuts a message in two.
@@ -17,6 +17,7 @@ from bench.clock import NS
 from instruments.virtual.behaviour_ea import EaDevice
 from instruments.virtual.behaviour_ea_remote import ETHERNET
 from instruments.virtual.ea_scpi import EaCommands
+from instruments.virtual.modbus_face import MbapSession, ModbusUnit
 from instruments.virtual.scpi_face import ScpiSession
 from instruments.virtual.wire import Wire
 
@@ -111,3 +112,22 @@ class EaPort(ScpiSession):
         if reply:
             self.wire.owe(REPLY_S)
         return reply
+
+
+class EaModbusTcp(MbapSession):
+    """One connection to the Modbus TCP port, closed when it stays silent like the other."""
+
+    max_connections = 1
+
+    def __init__(self, device: EaDevice, registers: ModbusUnit) -> None:
+        super().__init__(registers, reply_s=REPLY_S)
+        self._idle = IdleWatch(device, lambda: self.wire.drop())
+
+    def closed(self) -> None:
+        """The connection has ended."""
+        self._idle.stop()
+
+    def feed(self, data: bytes) -> bytes:
+        """Answer every complete request; see `MbapSession`."""
+        self._idle.touch()
+        return super().feed(data)

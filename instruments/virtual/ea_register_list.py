@@ -52,9 +52,7 @@ class EaRegisterList:
     def _u16(self, read: Callable[[], int], write: Callable[[int], None] | None = None) -> Entry:
         return Entry("u16", 1, lambda: read().to_bytes(2, "big"), write)
 
-    def _scaled(
-        self, rating: str, read: Callable[[], float], write: Callable[[float], None] | None = None
-    ) -> Entry:
+    def _scaled(self, rating: str, read: Callable[[], float], write: Callable[[float], None] | None = None) -> Entry:
         nominal = self.device.nominal(rating)
 
         def read_raw() -> int:  # the converter ends at 0xFFFF, 125 %
@@ -88,9 +86,7 @@ class EaRegisterList:
         device, entries = self.device, dict[int, Entry]()
 
         def setting(key: str) -> Entry:
-            return self._scaled(
-                key, lambda: device.settings[key], lambda v: device.set_value(self.location, key, v)
-            )
+            return self._scaled(key, lambda: device.settings[key], lambda v: device.set_value(self.location, key, v))
 
         def protection(key: str) -> Entry:
             return self._scaled(

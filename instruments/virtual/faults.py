@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from bench.clock import NS
 from bench.errors import DefinitionError
 from instruments.virtual.behaviour_base import ActiveFault, Behaviour
+from instruments.virtual.modbus_face import crc16
 from instruments.virtual.wire import Session, Wire
 
 # name -> its options with their defaults
@@ -25,7 +26,7 @@ FAULTS: dict[str, dict[str, float]] = {
     "no_terminator": {},  # the last byte of the answer never comes
     "extra_line": {},  # a spurious second line after each answer
     "partial": {},  # only half of the answer comes
-    "crc_error": {},  # the last byte of each answer is wrong
+    "crc_error": {},  # the last byte of each RTU frame is wrong
     "exception_7": {},  # Modbus writes are refused: access denied
     "connection_reset": {},  # every message ends its connection
     "mains_loss": {},  # a power cycle whose second half is `none`: until then every message ends its connection
@@ -130,6 +131,6 @@ class FaultySession:
                 return reply[: len(reply) // 2]
             case "extra_line":
                 return reply + b"0\n"
-            case "crc_error":
+            case "crc_error" if crc16(reply[:-2]) == reply[-2:]:  # a text has no checksum to spoil
                 return reply[:-1] + bytes((reply[-1] ^ 0xFF,))
         return reply

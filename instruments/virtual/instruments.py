@@ -190,9 +190,7 @@ def start_instrument(
 def _find_face(driver: str) -> Callable[..., Face]:
     module = f"instruments.virtual.face_{driver}"
     if not driver.isidentifier() or importlib.util.find_spec(module) is None:
-        raise LookupError(
-            f"no virtual face for driver {driver!r}: instruments/virtual/face_{driver}.py does not exist"
-        )
+        raise LookupError(f"no virtual face for driver {driver!r}: instruments/virtual/face_{driver}.py does not exist")
     make: Callable[..., Face] = importlib.import_module(module).make
     return make
 

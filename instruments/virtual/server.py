@@ -221,9 +221,7 @@ class FaceServer:
             session.closed()
             return
         connection = _Connection(listener, sock, session)
-        session.wire = Wire(
-            self.clock, listener.port, partial(self.send, connection), partial(self.drop, connection)
-        )
+        session.wire = Wire(self.clock, listener.port, partial(self.send, connection), partial(self.drop, connection))
         listener.connections.add(connection)
         self._selector.register(sock, selectors.EVENT_READ, connection)
         self._wake()  # a selector that copies its list (Windows) would not see the newcomer

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import random
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -29,19 +31,8 @@ def test_noise_is_the_same_in_any_order() -> None:
 
 def test_noise_is_the_same_beside_other_threads() -> None:
     alone = [gaussian(*c) for c in COORDINATES]
-    stop = threading.Event()
-
-    def disturb() -> None:
-        while not stop.is_set():
-            gaussian(3, "neighbour", "v", 1)
-
-    neighbour = threading.Thread(target=disturb)
-    neighbour.start()
-    try:
+    with busy_neighbour():
         assert [gaussian(*c) for c in COORDINATES] == alone
-    finally:
-        stop.set()
-        neighbour.join()
 
 
 def test_noise_is_normally_distributed() -> None:
@@ -60,6 +51,24 @@ def test_fixed_errors_are_evenly_spread_between_units() -> None:
     assert all(-1.0 <= v < 1.0 for v in values)
     assert abs(sum(values) / len(values)) < 0.06
     assert sum(abs(v) < 0.5 for v in values) / len(values) == pytest.approx(0.5, abs=0.05)
+
+
+@contextmanager
+def busy_neighbour() -> Iterator[None]:
+    """Keep a thread busy beside us."""
+    stop = threading.Event()
+
+    def spin() -> None:
+        while not stop.is_set():
+            sum(range(1000))
+
+    neighbour = threading.Thread(target=spin)
+    neighbour.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        neighbour.join()
 
 
 def dialogue(bench, order: list[int]) -> dict[int, str]:
@@ -85,3 +94,9 @@ def test_two_runs_agree_to_the_last_digit_in_any_order_of_reading(new_raw_bench)
     second = dialogue(new_raw_bench(4), [1, 0])
     assert first == second
     assert dialogue(new_raw_bench(5), [0, 1]) != first
+
+
+def test_a_busy_neighbour_changes_nothing(new_raw_bench) -> None:
+    alone = dialogue(new_raw_bench(4), [0, 1])
+    with busy_neighbour():
+        assert dialogue(new_raw_bench(4), [0, 1]) == alone

@@ -208,6 +208,14 @@ def test_actual_values_are_unsigned_and_bit_12_says_which_way(raw_bench, tcp) ->
     assert read(tcp, 508, 1)[0] / 52428 * 360 == pytest.approx(25.0, abs=0.72)
 
 
+def test_a_silent_modbus_socket_is_closed_after_five_simulated_seconds(raw_bench, tcp) -> None:
+    tcp.clock.sleep(4.9)
+    assert read(tcp, 500, 1) == [0]
+    assert raw_bench.connect(raw_bench.instruments.address("psb")).closed_by_peer()  # one client at a time
+    tcp.clock.sleep(5.1)
+    assert tcp.closed_by_peer()
+
+
 def test_one_interface_keeps_the_other_out(raw_bench, tcp) -> None:
     coil(tcp, 402, True)
     scpi = raw_bench.connect(raw_bench.instruments.address("psb", "scpi"))
