@@ -4,14 +4,13 @@ Source: EA programming guide (ModBus & SCPI), status registers and register 505;
 over-current and over-power protections after two consecutive looks 10 ms apart, so that the discharge of an
 output capacitor does not count.
 
-Not simulated: over-temperature, power fail and safety OVP arise only where a fault asks for them.
+Not simulated: over-temperature, power fail and safety OVP; their counters stay at zero.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-HARD = {"voltage": "ovp", "current": "ocp", "power": "opp", "sink_current": "ocp", "sink_power": "opp"}
 ACTIONS = ("NONE", "SIGN", "WARN", "ALAR")
 EVENTS = ("uvd", "ovd", "ucd", "ocd", "opd", "sink_ucd", "sink_ocd", "sink_opd")
 

@@ -76,7 +76,7 @@ class EaCommands:
         node = "INPut" if isinstance(device.stage, SinkStage) else "OUTPut"
 
         def lock(text: str) -> None:
-            device.take_remote(ETHERNET) if parse_switch(text) else self._unlock()
+            device.take_remote(ETHERNET) if parse_switch(text) else device.leave_remote(ETHERNET)
 
         def owner(_: str) -> str:
             return "REMOTE" if device.remote else "LOCAL" if device.owner == LOCAL else "NONE"
@@ -136,9 +136,6 @@ class EaCommands:
             "SYSTem:COMMunicate:LAN:KEEPalive?": lambda _: "ON" if device.options.get("keep_alive") else "OFF",
         }
         return commands
-
-    def _unlock(self) -> None:
-        self.device.leave_remote(ETHERNET)
 
     def _auto(self, text: str) -> bool:
         word = text.strip().upper()
