@@ -146,8 +146,13 @@ class EaModbus:
             self._in_control = True
 
     def output_on(self) -> None:
-        """Connect the terminals and ask whether that happened."""
+        """Connect the terminals and ask whether that happened; refused while an alarm is latched here."""
         with self.link.operation():
+            self._state()
+            if self._latched:
+                raise InstrumentError(
+                    f"{self.name}: not switched on, alarms are latched: {self._alarm_names()}; clear_alarms first"
+                )
             self.link.write_coil(_DC, True)
             confirm(
                 self.link.clock,

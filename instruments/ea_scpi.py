@@ -138,8 +138,13 @@ class EaScpi:
             self._in_control = True
 
     def output_on(self) -> None:
-        """Connect the terminals and ask whether that happened."""
+        """Connect the terminals and ask whether that happened; refused while an alarm is latched here."""
         with self.link.transport.operation():
+            self._conditions()
+            if self._latched:
+                raise InstrumentError(
+                    f"{self.name}: not switched on, alarms are latched: {self._alarm_names()}; clear_alarms first"
+                )
             self._tell(f"{self.switch} ON")
             confirm(
                 self.clock,

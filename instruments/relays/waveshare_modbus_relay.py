@@ -29,6 +29,7 @@ class WaveshareModbusRelay:
     models: ClassVar[tuple[str, ...]] = ()
     transport: ClassVar[str] = "modbus_rtu"
     commissioned: ClassVar[bool] = False
+    example_options: ClassVar[Mapping[str, object]] = {"channel": 1}  # with which the contract tests open it
 
     def __init__(self, name: str, link: ModbusTransport, channel: int, closed_when_on: bool, serial: str) -> None:
         self.name = name

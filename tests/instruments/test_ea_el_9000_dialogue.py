@@ -82,7 +82,7 @@ def test_what_the_load_calls_positive_discharges_the_pack(conversation: Conversa
 
 
 def test_the_input_is_switched_and_asked(conversation: Conversation) -> None:
-    steps = (("INP ON", None), *GOOD, ("INP?", "ON"), ("INP?", "ON"))
+    steps = (("STAT:QUES:COND?", "1024"), ("INP ON", None), *GOOD, ("INP?", "ON"), ("INP?", "ON"))
     with conversation(EaEl9000, *OPENING, *steps, *OFF, ("SYST:LOCK OFF", None)) as load:
         load.output_on()
         assert load.is_output_on()

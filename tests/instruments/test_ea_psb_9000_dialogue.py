@@ -191,7 +191,7 @@ def test_a_value_that_is_not_taken_is_an_error_with_both(psb: Conversation) -> N
 
 def test_the_worked_refusals_name_what_the_family_means_by_them(psb: Conversation) -> None:
     refused = (crc("01 06 01 F4 7A E1"), "01 86 07 03 A2"), (DC_ON[0], "01 85 07 03 52")
-    with psb(*refused) as supply:
+    with psb(refused[0], state(0), refused[1]) as supply:
         with pytest.raises(InstrumentError, match=r"exception 7 .*no remote control"):
             supply.set_voltage(48.0)
         with pytest.raises(InstrumentError, match=r"function 05 at 405.*exception 7 "):
@@ -240,7 +240,7 @@ def test_the_voltage_is_one_register(psb: Conversation) -> None:
 
 
 def test_the_output_is_switched_and_asked(psb: Conversation) -> None:
-    on = (DC_ON, state(REMOTE), state(REMOTE | ON), state(REMOTE | ON))
+    on = (state(REMOTE), DC_ON, state(REMOTE), state(REMOTE | ON), state(REMOTE | ON))
     off = (REMOTE_ON, DC_OFF, state(REMOTE | ON), state(REMOTE))
     with psb(*on, *off, REMOTE_OFF) as supply:
         supply.output_on()
@@ -255,6 +255,11 @@ def test_the_output_is_switched_and_asked(psb: Conversation) -> None:
 def test_regulation_is_bits_9_and_10(psb: Conversation, bits: int, regulation: str) -> None:
     with psb(state(bits)) as supply:
         assert supply.get_regulation() == regulation
+
+
+def test_switching_on_is_refused_while_an_alarm_is_latched(psb: Conversation) -> None:
+    with psb(state(REMOTE | 1 << 17)) as supply, pytest.raises(InstrumentError, match=r"overcurrent.*clear_alarms"):
+        supply.output_on()
 
 
 def test_alarms_are_named_and_stay_until_cleared(psb: Conversation) -> None:

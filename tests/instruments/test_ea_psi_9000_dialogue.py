@@ -125,10 +125,17 @@ def test_beyond_the_rating_nothing_is_sent(conversation: Conversation, method: s
 
 
 def test_switching_on_asks_until_the_output_is_on(conversation: Conversation) -> None:
-    steps = (("OUTP ON", None), *GOOD, ("OUTP?", "OFF"), ("OUTP?", "ON"), ("OUTP?", "ON"))
+    steps = (("STAT:QUES:COND?", "1024"), ("OUTP ON", None), *GOOD, ("OUTP?", "OFF"), ("OUTP?", "ON"), ("OUTP?", "ON"))
     with conversation(EaPsi9000, *OPENING, *steps) as supply:
         supply.output_on()
         assert supply.is_output_on()
+
+
+def test_switching_on_is_refused_while_an_alarm_is_latched(conversation: Conversation) -> None:
+    with conversation(EaPsi9000, *OPENING, ("STAT:QUES:COND?", "1026"), ("STAT:QUES:COND?", "1024")) as supply:
+        for _ in range(2):
+            with pytest.raises(InstrumentError, match=r"overcurrent.*clear_alarms"):
+                supply.output_on()
 
 
 def test_switching_off_needs_no_earlier_state(conversation: Conversation) -> None:
