@@ -344,3 +344,42 @@ def test_reset_takes_remote_control_and_switches_off(raw_bench, supply) -> None:
     supply.write("SYST:LOCK OFF")
     supply.write("*RST")
     assert supply.ask("SYST:LOCK:OWN?;OUTP?") == "REMOTE;OFF"
+
+
+def test_event_status_and_status_byte_tell_of_errors(supply) -> None:
+    assert int(supply.ask("*ESR?")) & 1 << 7  # power on, told once
+    assert supply.ask("*STB?") == "0"
+    supply.write("VOLT 99")
+    supply.write("NONSENSE")
+    assert supply.ask("*STB?") == "4"
+    assert supply.ask("*ESR?") == str(1 << 4 | 1 << 5)
+    assert supply.ask("*ESR?") == "0"
+    supply.write("*CLS")
+    assert supply.ask("SYST:ERR?;*STB?") == '0,"No error";0'
+
+
+def test_settings_of_the_interface_are_read_back(supply) -> None:
+    for command, query, answer in (
+        ("POW:STAG:AFT:REM OFF", "POW:STAG:AFT:REM?", "OFF"),
+        ("SYST:COMM:MON:TIM 7", "SYST:COMM:MON:TIM?", "7"),
+        ("SYST:COMM:MON:ACT ON", "SYST:COMM:MON:ACT?", "ON"),
+        ("SYST:COMM:LAN:KEEP ON", "SYST:COMM:LAN:KEEP?", "ON"),
+        ("CURR:LIM:LOW 0", "CURR:LIM:LOW?", "0.0A"),
+        ('SYST:CONF:USER:TEXT "rack 3"', "SYST:CONF:USER:TEXT?", '"rack 3"'),
+    ):
+        supply.write(command)
+        assert supply.ask(query) == answer
+    assert supply.ask("*IDN?").endswith(", rack 3")
+    assert supply.ask("SYST:ERR?") == '0,"No error"'
+
+
+def test_monitoring_without_remote_control_expires_on_nobody(raw_bench, supply) -> None:
+    for command in ("SYST:COMM:MON:TIM 1", "SYST:COMM:MON:ACT ON", "SYST:LOCK OFF"):
+        supply.write(command)
+    supply.clock.sleep(3.0)
+    assert not int(supply.ask("STAT:OPER:COND?")) >> 7 & 1
+    supply.write("SYST:LOCK ON")
+    supply.clock.sleep(0.8)
+    assert supply.ask("SYST:LOCK:OWN?") == "REMOTE"
+    supply.clock.sleep(1.1)
+    assert supply.ask("SYST:LOCK:OWN?") == "NONE"

@@ -7,6 +7,7 @@ import struct
 import pytest
 from pymodbus.client import ModbusTcpClient
 
+from bench.errors import DefinitionError
 from instruments.virtual.modbus_face import with_crc
 
 # written in the EA programming guide for address 1, Full compliance
@@ -216,6 +217,34 @@ def test_a_silent_modbus_socket_is_closed_after_five_simulated_seconds(raw_bench
     assert tcp.closed_by_peer()
 
 
+def test_limits_and_supervision_have_their_registers(raw_bench, tcp) -> None:
+    coil(tcp, 402, True)
+    write(tcp, 9002, round(50 / 360 * 52428))  # source current at most 50 A
+    assert mbap(tcp, f"06 01F5 {round(60 / 360 * 52428):04X}") == "86 03"
+    write(tcp, 501, round(50 / 360 * 52428))
+    assert mbap(tcp, f"06 232A {round(40 / 360 * 52428):04X}") == "86 03"  # below the present set value
+    write(tcp, 561, round(53 / 80 * 52428))  # over-voltage detection, as an alarm
+    write(tcp, 562, 3)
+    assert mbap(tcp, "06 0232 0004") == "86 03"
+    assert read(tcp, 561, 2) == [round(53 / 80 * 52428), 3]
+    write(tcp, 500, 0xCCCC)
+    coil(tcp, 405, True)
+    tcp.clock.sleep(0.1)
+    raw_bench.circuit.switches.set(charge=False, discharge=False)
+    tcp.clock.sleep(0.1)
+    assert raw_bench.circuit.bidirectional.on is False
+    assert read(tcp, 505, 1 + 1)[0] >> (25 - 16) & 1
+
+
+def test_what_happens_after_remote_is_a_coil(raw_bench, tcp) -> None:
+    coil(tcp, 402, True)
+    coil(tcp, 425, False)
+    coil(tcp, 405, True)
+    assert raw_bench.circuit.bidirectional.on
+    coil(tcp, 402, False)
+    assert not raw_bench.circuit.bidirectional.on
+
+
 def test_one_interface_keeps_the_other_out(raw_bench, tcp) -> None:
     coil(tcp, 402, True)
     scpi = raw_bench.connect(raw_bench.instruments.address("psb", "scpi"))
@@ -331,3 +360,21 @@ class TestRelayBoard:
         board.sock.close()
         board.clock.sleep(3600.0)
         assert raw_bench.circuit.disconnect.closed is True
+
+    def test_without_power_all_relays_fall(self, raw_bench, board) -> None:
+        board.rtu("01 05 00 00 FF 00", 6)
+        board.clock.sleep(0.02)
+        assert raw_bench.circuit.disconnect.closed is True
+        raw_bench.instruments.fault("relays", "power_cycle")
+        assert raw_bench.circuit.disconnect.closed is False
+        again = raw_bench.connect(raw_bench.instruments.address("relays"))
+        assert again.rtu("01 01 00 00 00 08", 4) == "01 01 01 00"
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [({}, "channel = None"), ({"channel": 9}, "channel = 9"), ({"channel": 1, "contact": "maybe"}, "'maybe'"),
+         ({"channel": 1, "unit": 0}, "unit = 0")],
+    )  # fmt: skip
+    def test_a_wrong_option_is_named(self, raw_bench, options: dict, message: str) -> None:
+        with pytest.raises(DefinitionError, match=message):
+            raw_bench.instruments.add("relays", "waveshare_modbus_relay", options)

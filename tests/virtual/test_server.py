@@ -202,6 +202,31 @@ def test_a_broken_face_is_reported_to_whoever_moves_time_and_the_others_go_on(be
     bench.clock.sleep(0.1)
 
 
+def test_a_client_that_never_reads_loses_its_connection_and_stops_nobody(bench: Bench) -> None:
+    class Flood(Echo):
+        def feed(self, data: bytes) -> bytes:
+            return b"x" * 64_000_000
+
+    flood = Flood(bench.clock, bench.log)
+    greedy = bench.connect(bench.listen("flood", make=lambda: flood))
+    greedy.sendall(b"all\n")
+    bench.clock.sleep(1.0)
+    assert flood.ended
+    other = bench.connect()
+    other.sendall(b"now\n")
+    assert line(other).endswith(b"\n")
+
+
+def test_a_face_that_cannot_start_a_session_is_reported(bench: Bench) -> None:
+    def fail() -> Echo:
+        raise RuntimeError("no session today")
+
+    client = bench.connect(bench.listen("failing", make=fail))
+    assert client.recv(1) == b""
+    with pytest.raises(RuntimeError, match="no session today"):
+        bench.clock.sleep(0.1)
+
+
 def test_a_port_in_use_is_named_with_its_instrument(bench: Bench) -> None:
     with pytest.raises(OSError, match=f"'supply' cannot listen on 127.0.0.1:{bench.port}"):
         bench.listen("supply", bench.port)
