@@ -70,11 +70,6 @@ class VirtualBms:
         for name, signal in profile.signals.items():
             source_of(self, name, signal)
 
-    @property
-    def seed(self) -> int:
-        """What this unit was drawn from."""
-        return self._seed
-
     # -- power -----------------------------------------------------------------------------------------------
 
     def power_on(self) -> None:
@@ -82,7 +77,7 @@ class VirtualBms:
         if self.powered:
             return
         self.powered = True
-        self._build(self._seed)
+        self._build(self.seed)
         self.operation.power_on()
         every = partial(self.clock.every, rank=Rank.BMS)
         sample_s = self.profile.behaviour.sample_s
@@ -106,13 +101,13 @@ class VirtualBms:
 
     def reset(self, seed: int) -> None:
         """Power it down, exchange it for the unit of this seed, and power it on."""
-        self._seed = seed
+        self.seed = seed
         self.power_off()
         self.power_on()
 
     def _build(self, seed: int) -> None:
         """Draw the unit of this seed, its memory empty."""
-        self._seed = seed
+        self.seed = seed
         unit = make_unit(self.profile, seed)
         rows = unit.protections
         for defect in self.defects:

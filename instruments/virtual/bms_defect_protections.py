@@ -73,6 +73,16 @@ def _separate(profile: Profile) -> str | None:
     return None if profile.bms.separate_switches else "it has one path for both directions"
 
 
+def _blind(unit: UnitProtection, profile: Profile) -> UnitProtection:
+    """One comparison of the magnitude serves both directions: same threshold, same sample, both flags."""
+    row = unit.row
+    window = row.flag_delay_s or row.delay_s
+    middle_s = (window.min + window.max) / 2.0
+    samples = max(1, int(middle_s / unit.period_s + 0.5))
+    switch_s = max(0.0, unit.delay_s - (samples - 0.5) * unit.period_s)
+    return replace(unit, both_directions=True, threshold_si=row.threshold_si, samples=samples, switch_s=switch_s)
+
+
 def _flags_have_a_counterpart(profile: Profile) -> str | None:
     for row in profile.protections:
         other = counterpart(profile, row)
@@ -235,6 +245,6 @@ PROTECTION_DEFECTS: tuple[Defect, ...] = (
         ("protections",),
         "the flag of the other direction rose too",
         applies_to=_needs(),
-        protect=_on(lambda unit, profile: replace(unit, both_directions=True)),
+        protect=_on(_blind),
     ),
 )

@@ -36,9 +36,7 @@ class RegisterMap:
         self._tables: dict[tuple[int, int], dict[int, list[Place]]] = {}
         link = bms.profile.links[link_name]
         if not isinstance(link, ModbusLink):
-            raise DefinitionError(
-                f"{bms.profile.source.name}, links.{link_name}: kind {link.kind!r} is no Modbus link"
-            )
+            raise DefinitionError(f"{bms.profile.source.name}, links.{link_name}: kind {link.kind!r} is no Modbus link")
         recodes = tuple(defect.recode for defect in bms.defects if defect.recode is not None)
         for name, signal in bms.profile.signals.items():
             if isinstance(signal, ModbusSignal) and signal.link == link_name:

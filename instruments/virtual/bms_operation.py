@@ -1,7 +1,7 @@
 """How a virtual BMS comes to closed switches on a cyclic state request, and what makes it open them again.
 
 It is foxBMS 2's state machine (link reference, section 3.1) in terms of the profile's own state words and sequence;
-words that a profile lacks are not shown, the last known one stays.
+words that a profile lacks are not shown (see `_show`).
 
 Not simulated: supervision of the precharge (voltage difference, current, retries), contactor feedback, the pause of
 0.1 s between a fatal flag and the error state, contactors' break current, interlock, insulation measurement. The
@@ -179,7 +179,9 @@ class StateRequestOperation:
             self._enter_error()
 
     def _show(self, word: str) -> None:
-        self._shown = self._raw.get(word, self._shown)
+        """Show a state; without a word for the precharge the last one stays, any other place before or after
+        operation shows the profile's first word that is no step of the sequence."""
+        self._shown = self._raw.get(word, self._shown if word == "precharge" else self._first_raw)
 
     def _asks(self, wanted: Mapping[str, float]) -> bool:
         asked = self._asked

@@ -22,9 +22,7 @@ FLOWS_A = 0.2  # below, a current counts as neither charging nor discharging, wh
 class Readings:
     """The measuring side of one unit. Times are nanoseconds since power-on."""
 
-    def __init__(
-        self, profile: Profile, circuit: Circuit, unit: Unit, seed: int, defects: tuple[Defect, ...]
-    ) -> None:
+    def __init__(self, profile: Profile, circuit: Circuit, unit: Unit, seed: int, defects: tuple[Defect, ...]) -> None:
         self._circuit, self._unit, self._seed = circuit, unit, seed
         self._sample_s = profile.behaviour.sample_s
         self._capacity_ah = profile.bms.capacity_ah
@@ -62,14 +60,11 @@ class Readings:
         scale_v = unit.cell_noise_v / 127.5
         self.cells_v = [
             volts + fixed_v + (byte - 127.5) * scale_v
-            for volts, fixed_v, byte in zip(
-                pack.cell_voltages_v(current_a), unit.cell_offsets_v, hashed, strict=True
-            )
+            for volts, fixed_v, byte in zip(pack.cell_voltages_v(current_a), unit.cell_offsets_v, hashed, strict=True)
         ]
         self.pack_v = pack.terminal_v(current_a) * unit.voltage_gain
         self.temperatures_degc = [
-            degc + fixed_k
-            for degc, fixed_k in zip(pack.temperatures_degc(), unit.temperature_offsets_k, strict=True)
+            degc + fixed_k for degc, fixed_k in zip(pack.temperatures_degc(), unit.temperature_offsets_k, strict=True)
         ]
 
     def sample_current(self, at_ns: int) -> None:
@@ -114,9 +109,7 @@ class Readings:
             return 0
         return 1 if self.measured_a > 0.0 else -1
 
-    def observer(
-        self, kind: str, *, both_directions: bool, one_path: bool
-    ) -> Callable[[], tuple[float, bool, bool]]:
+    def observer(self, kind: str, *, both_directions: bool, one_path: bool) -> Callable[[], tuple[float, bool, bool]]:
         """Return what gives a protection of this kind its quantity (a magnitude in its direction, for currents),
         whether current of the other direction flows, and whether the unit looks at the quantity at all now."""
         turn = 1.0 if kind.startswith("charge") or kind.endswith("overvoltage") else -1.0

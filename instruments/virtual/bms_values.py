@@ -105,9 +105,7 @@ def _limit(bms: VirtualBms, name: str) -> Source | None:
     side = "discharge" if name.startswith("discharge") else "charge" if name.startswith("charge") else None
     if side is None:
         return None
-    rows = [
-        row for row in bms.profile.protections if row.kind == f"{side}_overcurrent" and row.level == "protection"
-    ]
+    rows = [row for row in bms.profile.protections if row.kind == f"{side}_overcurrent" and row.level == "protection"]
     absolute = bms.profile.absolute
     fallback_a = absolute.charge_a if side == "charge" else absolute.discharge_a
     limit_a = min((row.threshold_si for row in rows), default=fallback_a)

@@ -203,7 +203,7 @@ def test_evidence_does_not_depend_on_when_the_unit_was_powered(make_rig):
 def test_a_circuit_that_does_not_fit_the_profile_is_refused(profiles):
     clock = SimulatedClock()
     circuit = Circuit(Pack.demonstration(seed=1), now_ns=clock.now_ns, topology="separate")
-    with pytest.raises(DefinitionError, match="the circuit has separate switches .* the profile common"):
+    with pytest.raises(DefinitionError, match=r"the circuit has separate switches .* the profile common"):
         VirtualBms(profiles["foxbms_2"], circuit=circuit, clock=clock, seed=1)
     circuit = Circuit(Pack.demonstration(seed=1, cells=15), now_ns=clock.now_ns, topology="separate")
     with pytest.raises(DefinitionError, match="15 cells"):
