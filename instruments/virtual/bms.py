@@ -70,8 +70,6 @@ class VirtualBms:
         for name, signal in profile.signals.items():
             source_of(self, name, signal)
 
-    # -- power -----------------------------------------------------------------------------------------------
-
     def power_on(self) -> None:
         """Supply it: it boots, measures, and by its own operation or on request closes its switches."""
         if self.powered:
@@ -81,12 +79,11 @@ class VirtualBms:
         self.operation.power_on()
         every = partial(self.clock.every, rank=Rank.BMS)
         sample_s = self.profile.behaviour.sample_s
-        self._ticks = [every(sample_s, self._sample_current), every(SLOW_PERIOD_S, self._sample_cells)]
-        self._ticks += [every(CHECK_S, self.operation.check)]
+        base = ((sample_s, self._sample_current), (SLOW_PERIOD_S, self._sample_cells), (CHECK_S, self.operation.check))
+        self._ticks = [every(period_s, callback) for period_s, callback in base]
         for period_s, watches in self._extra.items():
             self._ticks.append(every(period_s, partial(self._sample_extra, watches)))
-        for callback in self.on_power:
-            callback()
+        self._tell_faces()
 
     def power_off(self) -> None:
         """Take its supply away: switches open, links silent, everything but the unit itself forgotten."""
@@ -96,14 +93,17 @@ class VirtualBms:
         self._ticks = []
         self.want()
         self.circuit.switches.welded = False
-        for callback in self.on_power:
-            callback()
+        self._tell_faces()
 
     def reset(self, seed: int) -> None:
         """Power it down, exchange it for the unit of this seed, and power it on."""
         self.seed = seed
         self.power_off()
         self.power_on()
+
+    def _tell_faces(self) -> None:
+        for callback in self.on_power:
+            callback()
 
     def _build(self, seed: int) -> None:
         """Draw the unit of this seed, its memory empty."""
@@ -147,8 +147,6 @@ class VirtualBms:
         if unit.row.about.quantity != "current" and unit.period_s == SLOW_PERIOD_S:
             return self._cell_watches
         return self._extra.setdefault(unit.period_s, [])
-
-    # -- measuring -------------------------------------------------------------------------------------------
 
     def now_s(self) -> float:
         """Seconds since power-on."""

@@ -4,7 +4,8 @@ Sent are all messages that carry a signal of the profile, and messages whose sig
 multiplexed message sends its multiplexer values in turn, so often that each renews at its promised period. Bits are
 placed by `bms_packing`.
 
-Not simulated: signals that the profile does not name (sent as 0), arbitration, bus load, bit errors, bus-off.
+Not simulated: signals that the profile does not name (sent as 0), multiplexers inside multiplexers, arbitration, bus
+load, bit errors, bus-off.
 """
 
 from __future__ import annotations
@@ -71,9 +72,11 @@ class CanFace:
                 wanted.setdefault(signal.message, {}).setdefault(mux, []).append((entry, encode))
             periods[signal.message] = min(signal.period_s, periods.get(signal.message, signal.period_s))
         for message, groups, period_s in self._cell_messages():
-            if message not in wanted:
-                wanted[message] = groups
-                periods[message] = period_s
+            known = wanted.setdefault(message, {})
+            named = {entry.name for parts in known.values() for entry, _ in parts}
+            for mux, parts in groups.items():
+                known.setdefault(mux, []).extend(part for part in parts if part[0].name not in named)
+            periods.setdefault(message, period_s)
         return [self._message(name, groups, periods[name]) for name, groups in wanted.items()]
 
     def _message(self, name: str, groups: dict[int | None, list[tuple[Any, Encoder]]], period_s: float) -> Message:
@@ -110,7 +113,9 @@ class CanFace:
                 for mux in part.multiplexer_ids or [None]:
                     groups.setdefault(mux, []).append((part, encode))
             if groups:
-                period_s = (entry.cycle_time or 1000 * _CELL_PERIOD_S) / 1000.0
+                # A cycle of many seconds is the time of a full rotation (foxBMS's own database), not of a frame.
+                cycle_s = (entry.cycle_time or 0) / 1000.0
+                period_s = cycle_s if 0.0 < cycle_s <= 1.0 else _CELL_PERIOD_S
                 found.append((entry.name, groups, period_s * len(groups)))
         return found
 

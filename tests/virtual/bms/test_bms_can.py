@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bench.can_hub import CanHub
 from bench.errors import DefinitionError
+from bench.signals import CanSignal
 from instruments.virtual.bms_can import attach_can
 from instruments.virtual.bms_packing import Payload
 
@@ -92,6 +93,18 @@ def test_cell_voltages_rotate_through_their_multiplexer_one_frame_every_hundred_
         ]
         for offset, millivolt in enumerate(cells):
             assert millivolt / 1000.0 == pytest.approx(truth_v[4 * d[0] + offset], abs=0.003)
+
+
+def test_cells_that_the_profile_does_not_name_are_sent_beside_the_one_it_names(make_rig, profiles):
+    third = CanSignal(link="can", message="CellVoltages", signal="CellVoltage03", mux=0, unit="mV", period_s=0.4)
+    signals = {**profiles["foxbms_2"].signals, "cell_voltage_03": third}
+    rig = make_rig(profiles["foxbms_2"].model_copy(update={"signals": signals}))
+    rig.bms.power_on()
+    rig.sleep(1.0)
+    frames = [frame.data for frame in rig.frames if frame.can_id == 0x250]
+    assert [data[0] for data in frames][:4] == [0, 1, 2, 3]
+    first, third_mv = (frames[0][1] & 0x0F) << 9 | frames[0][2] << 1, (frames[0][4] & 3) << 11 | frames[0][5] << 3
+    assert first == pytest.approx(3265, abs=15) and third_mv == pytest.approx(3265, abs=20)
 
 
 def test_every_message_keeps_its_period_on_a_phase_of_its_own(make_rig):
