@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from bench.quantities import Range
 from bench.roles import Ratings
-from instruments.ea_modbus import DC_ON, PROTECTION_LIMIT, EaModbus
+from instruments.ea_modbus import DC_ON, EaModbus
+from instruments.ea_registers import PROTECTION_LIMIT
 
 _SINK_W, _SINK_A, _VOLTAGE, _SOURCE_A, _SOURCE_W = 498, 499, 500, 501, 502
 _OVP, _OCP, _SINK_OCP = 550, 553, 569

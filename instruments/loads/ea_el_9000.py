@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from bench.quantities import Range
 from bench.roles import Ratings
-from instruments.ea_scpi import PROTECTION_LIMIT, EaScpi, ratings
+from instruments.ea_lines import PROTECTION_LIMIT, ratings
+from instruments.ea_scpi import EaScpi
 
 
 class EaEl9000(EaScpi):

@@ -8,8 +8,7 @@ time-out the connection is closed, whatever the framing.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from pymodbus.client import ModbusSerialClient, ModbusTcpClient
@@ -21,25 +20,12 @@ from bench.clock import Clock
 from bench.errors import DefinitionError, InstrumentError
 from bench.roles import Record
 from instruments.transports.address import Address, parse_address
+from instruments.transports.registers import EXCEPTIONS, Registers
 from instruments.transports.serial import open_port
 from instruments.transports.sockets import TimedSocket
 from instruments.transports.wire import Wire
 
 Framing = Literal["tcp", "rtu"]
-
-# Modbus application protocol 1.1b3, section 7
-EXCEPTIONS: Mapping[int, str] = {
-    1: "illegal function",
-    2: "illegal data address",
-    3: "illegal data value",
-    4: "device failure",
-    5: "acknowledge, still working",
-    6: "device busy",
-    7: "negative acknowledge",
-    8: "memory parity error",
-    10: "gateway path unavailable",
-    11: "gateway target does not answer",
-}
 
 
 class _Garbled(Exception):
@@ -120,7 +106,7 @@ class _SerialClient(ModbusSerialClient):
         return data
 
 
-class ModbusTransport(Wire):
+class ModbusTransport(Registers, Wire):
     """Registers and coils of one device.
 
     `framing` is the form of a frame on TCP: `tcp` with the MBAP header, `rtu` for a bridge or a converter.
@@ -174,80 +160,16 @@ class ModbusTransport(Wire):
             self._client.framer = strict
             self._client.transaction.framer = strict
 
-    def read_holding_registers(self, address: int, count: int = 1) -> list[int]:
-        """Read registers with function 03."""
-        return self._registers(3, self._client.read_holding_registers, address, count)
-
-    def read_input_registers(self, address: int, count: int = 1) -> list[int]:
-        """Read registers with function 04."""
-        return self._registers(4, self._client.read_input_registers, address, count)
-
-    def read_coils(self, address: int, count: int = 1) -> list[bool]:
-        """Read coils with function 01; the lowest bit of the first byte is the first coil."""
-        return self._bits(1, self._client.read_coils, address, count)
-
-    def read_discrete_inputs(self, address: int, count: int = 1) -> list[bool]:
-        """Read inputs with function 02."""
-        return self._bits(2, self._client.read_discrete_inputs, address, count)
-
-    def write_coil(self, address: int, on: bool) -> None:
-        """Write one coil with function 05; the answer must repeat the request."""
-        answer = self._ask(5, self._client.write_coil, address, value=on)
-        if answer.address != address or list(answer.bits[:1]) != [on]:
-            raise self._out_of_step(5, address, f"coil {answer.address} {answer.bits[:1]}")
-
-    def write_register(self, address: int, value: int) -> None:
-        """Write one register with function 06; the answer must repeat the request."""
-        answer = self._ask(6, self._client.write_register, address, value=value)
-        if answer.address != address or list(answer.registers) != [value]:
-            raise self._out_of_step(6, address, f"register {answer.address} {answer.registers}")
-
-    def write_coils(self, address: int, values: Sequence[bool]) -> None:
-        """Write neighbouring coils with function 15."""
-        answer = self._ask(15, self._client.write_coils, address, values=list(values))
-        if answer.address != address or answer.count != len(values):
-            raise self._out_of_step(15, address, f"{answer.count} coils from {answer.address}")
-
-    def write_registers(self, address: int, values: Sequence[int]) -> None:
-        """Write neighbouring registers with function 16."""
-        answer = self._ask(16, self._client.write_registers, address, values=list(values))
-        if answer.address != address or answer.count != len(values):
-            raise self._out_of_step(16, address, f"{answer.count} registers from {answer.address}")
-
-    def read_float(self, address: int) -> float:
-        """Read an IEEE-754 float from two holding registers, high word first."""
-        return float(struct.unpack(">f", struct.pack(">HH", *self.read_holding_registers(address, 2)))[0])
-
-    def read_text(self, address: int, count: int) -> str:
-        """Read a text of `count` holding registers, two characters each, ended by a zero or padded with it."""
-        raw = struct.pack(f">{count}H", *self.read_holding_registers(address, count))
-        return raw.split(b"\0", 1)[0].decode("latin-1").strip()
-
     @property
     def is_open(self) -> bool:
         """True while there is a connection that is in step."""
         return self._client.socket is not None
 
-    def _registers(self, function: int, call: Callable[..., Any], address: int, count: int) -> list[int]:
-        registers = list(self._ask(function, call, address, count=count).registers)
-        if len(registers) != count:
-            raise self._out_of_step(function, address, f"{len(registers)} registers instead of {count}")
-        return registers
-
-    def _bits(self, function: int, call: Callable[..., Any], address: int, count: int) -> list[bool]:
-        bits = list(self._ask(function, call, address, count=count).bits)
-        # EA in Limited compliance answers one coil with the two bytes FF 00 or 00 00 (guide, function 01).
-        if len(bits) not in ((count + 7) // 8 * 8, 16 if count == 1 else -1):
-            raise self._out_of_step(function, address, f"{len(bits)} bits instead of {count}")
-        return bits[:count]
-
-    def _ask(self, function: int, call: Callable[..., Any], address: int, **values: Any) -> Any:
+    def _ask(self, function: int, call: str, address: int, **values: Any) -> Any:
         what = f"function {function:02} at {address}"
-        return self.exchange(self._request, function, call, address, what, values, what=what)
+        return self.exchange(self._request, function, getattr(self._client, call), address, what, values, what=what)
 
-    def _request(
-        self, function: int, call: Callable[..., Any], address: int, what: str, values: dict[str, Any]
-    ) -> Any:
+    def _request(self, function: int, call: Callable[..., Any], address: int, what: str, values: dict[str, Any]) -> Any:
         if self.clock.simulated:
             self.clock.forget_silence(self.address.port)
         self._got = b""
@@ -281,13 +203,6 @@ class ModbusTransport(Wire):
     @staticmethod
     def _shown(values: dict[str, Any]) -> str:
         return "".join(f", {name} {value}" for name, value in values.items())
-
-    def _out_of_step(self, function: int, address: int, found: str) -> InstrumentError:
-        self._disconnect()
-        return InstrumentError(
-            f"{self.where}: asked function {function:02} at {address} but got {found}: the conversation is out "
-            "of step and was closed"
-        )
 
     def _trace(self, sending: bool, data: bytes) -> bytes:
         if sending:

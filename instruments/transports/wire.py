@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from bench.clock import NS, Clock, to_ns
 from bench.errors import ConnectionLost, InstrumentError, InstrumentTimeout, NotDue
 from bench.roles import Dialogue, Record
 from instruments.transports.address import Address
+from instruments.transports.language import Language
 
 Answer = TypeVar("Answer")
 _Step = Literal["ready", "early", "opened"]
@@ -31,7 +31,7 @@ _Step = Literal["ready", "early", "opened"]
 RING = 200  # messages kept for the error report
 
 
-class Wire(ABC):
+class Wire(Language):
     """The conversation with one instrument; a language adds how to ask and how to read the answer."""
 
     def __init__(
@@ -63,39 +63,6 @@ class Wire(ABC):
         self._unchecked = False
         self._opening: tuple[int, bool] | None = None
         self._bursts: set[tuple[int, bool]] = set()  # (thread, in a callback) that is inside an operation
-
-    # What a language adds.
-
-    @property
-    @abstractmethod
-    def is_open(self) -> bool:
-        """True while there is a connection that is in step."""
-
-    @abstractmethod
-    def _connect(self) -> None:
-        """Open the connection, or raise `ConnectionLost` naming host and port."""
-
-    @abstractmethod
-    def _disconnect(self) -> None:
-        """Close the connection if there is one; never raises for a broken one."""
-
-    @abstractmethod
-    def _who(self) -> str:
-        """Ask who answers, with `exchange`; called right after connecting."""
-
-    @abstractmethod
-    def _is_quiet(self) -> bool:
-        """True while there is a connection, and nothing waits there to be read."""
-
-    @abstractmethod
-    def _is_stale(self) -> bool:
-        """Look at the connection before a message: drop unasked bytes, say whether the peer has closed."""
-
-    @abstractmethod
-    def _listen(self, seconds: float) -> None:
-        """Drop what arrives in this time: the pause between two messages where the clock cannot be slept on."""
-
-    # What all share.
 
     def connect(self) -> str:
         """Open the connection, ask who answers, and return that.
@@ -161,16 +128,6 @@ class Wire(ABC):
         dialogue = Dialogue(self.clock.now_ns() / NS, self.name, sent, text)
         self.trace.append(dialogue)
         self._record(dialogue)
-
-    @property
-    def where(self) -> str:
-        """The instrument and its address, for messages."""
-        return f"{self.name} at {self.address}"
-
-    def lost(self, why: str) -> ConnectionLost:
-        """Close, and make the error that says so."""
-        self._disconnect()
-        return ConnectionLost(f"{self.where}: {why}; is the instrument on, is the address right?")
 
     def _me(self) -> tuple[int, bool]:
         return threading.get_ident(), self.clock.in_callback
