@@ -9,6 +9,8 @@ from bench.quantities import show
 from bench.uncertainty import Uncertain
 from bench.verdict import DecisionRule, Judgement, Limits, Verdict
 
+SIGNED_UNITS = ("A", "W", "Ah", "Wh")  # a direction, so the sign is always written
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:

@@ -23,6 +23,7 @@ from bench.verdict import DecisionRule, Limits
 Judge = Callable[..., list[Measurement]]
 REGISTRY: dict[str, Judge] = {}
 REFERENCE = "reference_current"
+DIRECTION_SHARE = 0.1  # of the true current, below which a reading names no direction
 
 
 def judgement(function: Judge) -> Judge:
@@ -132,10 +133,12 @@ def current_direction(
     end_s: float,
     direction: str,
     reference_u_a: float,
-    resolution: float = 0.0,
     reference: str = "meter",
 ) -> list[Measurement]:
-    """The BMS's current has the sign of the direction that was forced, in pack sign."""
+    """The BMS's current has the sign of the direction that was forced, in pack sign.
+
+    A reading that is nearly zero names no direction either: at least a tenth of the true current is asked for.
+    """
     window = heard(traces, signal, begin_s, end_s)
     if isinstance(window, Measurement):
         return [window]
@@ -144,15 +147,16 @@ def current_direction(
     true_a, read_a = truth.mean(), window.mean()
     if true_a * way.sign <= reference_u_a:
         raise Inconclusive(f"the reference shows {show(true_a, 'A', reference_u_a)}, not {way.verb}")
-    standard = combine((spread_of_mean(window), of_resolution(resolution)))
+    standard = spread_of_mean(window)
+    least_a = DIRECTION_SHARE * abs(true_a)
     hint = ""
-    if read_a * way.sign <= 2 * standard:
+    if read_a * way.sign < least_a + 2 * standard:
         hint = in_one_line(diagnose([(true_a, read_a)], max(0.03 * abs(true_a), 3 * reference_u_a)))
     return [
         Measurement(
             name=f"{signal} in the direction of {way.word}",
             value=Uncertain(read_a * way.sign, 2 * standard, "A"),
-            limits=Limits(low=0.0),
+            limits=Limits(low=least_a),
             rule=rule,
             source=f"bms.{signal}",
             reference=f"{reference} {show(true_a, 'A', reference_u_a)} {way.verb}",

@@ -110,6 +110,19 @@ class SignalBase(Frozen):
         factor = self.about.factor
         return self.accuracy.half_width(value / factor) * factor
 
+    def accuracy_parameters(self) -> dict[str, float] | None:
+        """The promised accuracy in inside units, as parameters of a judgement; None if nothing is promised."""
+        if self.accuracy is None:
+            return None
+        factor = self.about.factor
+        return {
+            "reading_pct": self.accuracy.reading_pct,
+            "range_pct": self.accuracy.range_pct,
+            "range": self.accuracy.range * factor,
+            "offset": self.accuracy.offset * factor,
+            "resolution": self.accuracy.resolution * factor,
+        }
+
 
 class CanSignal(SignalBase):
     """A signal in a message of the link's database."""

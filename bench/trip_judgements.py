@@ -166,7 +166,7 @@ def trips(
         now = show(left_a, "A", reference_u_a)
         hint = f"the bench ended it after {abort - t0_s:.1f} s; current now {now} (measured)"
         lowest = Uncertain(abort - t0_s, 2 * of_cycle(gap_s), "s")
-        name = f"{protection}: no trip at {peak_a:.1f} A within"
+        name = f"{protection}: no trip at {peak_a:.1f} A for"
         return [_delay(name, lowest, delay_min_s, delay_max_s, rule, t0_s, hint)]
     if ending.at_s is None:
         raise Inconclusive(f"{protection}: the recording ends at {end_s:.1f} s while {peak_a:.1f} A still flow")

@@ -1,4 +1,4 @@
-"""What can be known to be wrong before anything is opened: drivers, databases, defects."""
+"""What can be known to be wrong before anything is opened: drivers and databases."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ FOLDER_OF_ROLE = {
 }
 
 
-def check_before_opening(
-    definition: Definition, profile: Profile, defects: tuple[str, ...] = (), lab: Path | None = None
-) -> None:
-    """Check that every driver exists, every database fits its profile, and every defect means something.
+def check_before_opening(definition: Definition, profile: Profile, lab: Path | None = None) -> None:
+    """Check that every driver exists and every database fits its profile.
 
     Raises:
         DefinitionError: naming file, key, value and what to try; nothing was opened.
@@ -38,12 +36,3 @@ def check_before_opening(
             from instruments.links.dbc import DbcMap
 
             DbcMap(profile, name)
-    if defects:
-        if definition.bench.clock != "simulated":
-            raise DefinitionError(
-                f"defect {', '.join(defects)}: bench {definition.name} runs on the wall clock; start its BMS with "
-                "the defect instead: bmsbench lab --defect"
-            )
-        from instruments.virtual.defects import choose_defects
-
-        choose_defects(defects, profile)

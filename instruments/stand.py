@@ -93,6 +93,7 @@ def open_stand(
     """
     refuse_hardware(definition)
     check_fit(definition, profile)
+    check_defects(definition, profile, defects)
     watchers = observers or Observers()
     traces = Traces()
     tap = TraceTap(traces)
@@ -145,6 +146,24 @@ def check_fit(definition: Definition, profile: Profile) -> None:
             )
 
 
+def check_defects(definition: Definition, profile: Profile, defects: tuple[str, ...]) -> None:
+    """Make sure that defects can be given to the BMS of this bench, and mean something for it.
+
+    Raises:
+        DefinitionError: a bench on the wall clock, an unknown defect, or one without meaning for this profile.
+    """
+    if not defects:
+        return
+    if definition.bench.clock == "wall":
+        raise DefinitionError(
+            f"defect {', '.join(defects)}: bench {definition.name} runs on the wall clock; start its BMS with "
+            "the defect instead: bmsbench lab --defect"
+        )
+    from instruments.virtual.defects import choose_defects
+
+    choose_defects(defects, profile)
+
+
 def _world(
     definition: Definition, profile: Profile, seed: int, defects: tuple[str, ...], stack: contextlib.ExitStack
 ) -> tuple[Clock, dict[str, str], dict[str, Mapping[str, object]]]:
@@ -152,11 +171,6 @@ def _world(
     addresses = {name: section.address for name, section in definition.instruments.items()}
     bindings: dict[str, Mapping[str, object]] = {name: definition.links[name].model_dump() for name in profile.links}
     if definition.bench.clock == "wall":
-        if defects:
-            raise DefinitionError(
-                f"defect {', '.join(defects)}: bench {definition.name} runs on the wall clock; start its BMS with "
-                "the defect instead: bmsbench lab --defect"
-            )
         wall = WallClock()
         stack.callback(wall.close)
         return wall, addresses, bindings

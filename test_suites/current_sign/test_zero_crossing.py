@@ -88,24 +88,9 @@ def test_the_largest_quiet_current_neither_wraps_nor_saturates(stand, expect, pr
     """At the largest quiet {direction} current the reading neither wraps, saturates nor changes sign"""
     way = Direction.of(direction)
     level_a = 0.98 * largest_quiet_a(stand, way)
-    signal = profile.signals["pack_current"]
-    spec, factor = signal.accuracy, signal.about.factor
-    if spec is None:
-        pytest.skip(f"profile {profile.name} promises no accuracy for pack_current")
+    spec = profile.signals["pack_current"].accuracy_parameters()
     with stimulus.holding(stand, way.sign * level_a):
         window = watch(stand, ("pack_current",))
-    accuracy = {
-        "reading_pct": spec.reading_pct,
-        "range_pct": spec.range_pct,
-        "range": spec.range * factor,
-        "offset": spec.offset * factor,
-        "resolution": spec.resolution * factor,
-    }
-    expect(
-        "current_direction",
-        signal="pack_current",
-        direction=direction,
-        resolution=accuracy["resolution"],
-        **window.referred(),
-    )
-    expect("current_reading", signal="pack_current", accuracy=accuracy, **window.referred())
+    if spec is not None:
+        expect("current_reading", signal="pack_current", accuracy=spec, **window.referred())
+    expect("current_direction", signal="pack_current", direction=direction, **window.referred())
