@@ -142,7 +142,7 @@ def write_record(folder: RunFolder, record: RunRecord) -> None:
     Raises:
         BenchError: the disk takes no more.
     """
-    checked = RunRecord.model_validate(record.model_dump())
+    checked = RunRecord.model_validate(record.model_dump(warnings=False))
     try:
         write_json(folder.run_json, checked.model_dump(mode="json"))
     except OSError as problem:
