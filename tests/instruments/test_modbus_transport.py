@@ -28,10 +28,8 @@ def modbus(clock: WallClock, dialogue: list[Dialogue]) -> Iterator[Callable[...,
     opened: list[ModbusTransport] = []
 
     def open_transport(server: Any, **settings: Any) -> ModbusTransport:
-        settings = {"timeout_s": 0.2, "framing": "rtu", **settings}
-        made = ModbusTransport(
-            "dut", f"tcp:127.0.0.1:{server.port}", clock=clock, record=dialogue.append, **settings
-        )
+        settings = {"timeout_s": 0.4, "framing": "rtu", **settings}
+        made = ModbusTransport("dut", f"tcp:127.0.0.1:{server.port}", clock=clock, record=dialogue.append, **settings)
         opened.append(made)
         made.connect()
         return made
@@ -48,12 +46,12 @@ def test_frames_are_recorded_as_hex(script: Any, modbus: Any, dialogue: list[Dia
 
 
 def test_a_late_answer_over_rtu_on_tcp_never_answers_the_next_request(script: Any, modbus: Any) -> None:
-    late = (ASK_11, [(0.5, bytes.fromhex(SAY_11))])
+    late = (ASK_11, [(0.8, bytes.fromhex(SAY_11))])
     server = script(late, (ASK_22, SAY_22), lines=False)
     link = modbus(server)
     with pytest.raises(InstrumentTimeout, match="function 03 at 11"):
         link.read_holding_registers(11)
-    time.sleep(0.5)
+    time.sleep(0.6)
     assert link.read_holding_registers(22) == [22]
     assert server.connections == 2
 
