@@ -71,6 +71,13 @@ class Page:
         """Run a script in the page and return its plain value."""
         return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
 
+    def until(self, script: str, *, timeout_s: float = 8.0) -> Any:
+        """Return the value of a script as soon as it is true, or its last one."""
+        end_s = time.monotonic() + timeout_s
+        while not (value := self.evaluate(script)) and time.monotonic() < end_s:
+            self.wait(0.1)
+        return value
+
     def requests(self) -> list[str]:
         """Every address that the page asked for, blocked by its policy or not."""
         sent = [one["params"]["request"]["url"] for one in self.told if one["method"] == "Network.requestWillBeSent"]
