@@ -106,14 +106,14 @@ def sign_witness(current: Trace, other: Trace, rest_a: float) -> Witness:
     """Has another signed signal (power, a second current) the same direction at the same time?"""
     big_a = max(rest_a, 0.05 * max((abs(value) for value in current.values), default=0.0))
     products = [value * a for _, a, value in _together(current, other) if abs(a) > big_a and value]
-    if len(products) < LEAST_STEPS:
-        text = f"{len(products)} moments with both beyond rest; at least {LEAST_STEPS} are needed"
-        return Witness(other.name, "not enough movement", text)
+    if not products:
+        return Witness(other.name, "not enough movement", f"{other.name} was never beyond rest together with it")
     share = sum(product > 0 for product in products) / len(products)
-    text = f"{other.name} has the same direction at {share * 100:.0f} % of {len(products)} moments"
+    moments = "the one moment" if len(products) == 1 else f"{share * 100:.0f} % of {len(products)} moments"
+    text = f"{other.name} has the same direction at {moments}" if share else f"{other.name} has the other direction"
     if share >= 0.9:
         return Witness(other.name, "agrees", text)
-    if share <= 0.1:
+    if share <= 0.1 and len(products) >= LEAST_STEPS:  # fewer could be the moment of a reversal
         return Witness(other.name, "contradicts", text)
     return Witness(other.name, "not enough movement", text + ": neither way")
 
