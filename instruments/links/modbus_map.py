@@ -199,9 +199,7 @@ class ModbusMapLink:
                     return
             return
         text = f"the BMS refuses {group} on {self._where}: {problem}"
-        refusals = [
-            Decoded(name, None, problem=NotImplementedByDut(f"{name}: {text}")) for name, _ in group.signals
-        ]
+        refusals = [Decoded(name, None, problem=NotImplementedByDut(f"{name}: {text}")) for name, _ in group.signals]
         self._publish(refusals)
 
     def _trouble(self) -> str:

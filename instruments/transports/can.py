@@ -235,6 +235,4 @@ def _check_served(options: dict[str, Any], channel: str, where: str) -> None:
     except OSError as problem:
         raise LinkError(f"CAN {where}: no socketcand server at {place}: {problem}; is it running?") from problem
     if answer != b"< ok >":
-        raise LinkError(
-            f"CAN {where}: {place} does not open this bus, it says {answer.decode('ascii', 'replace')!r}"
-        )
+        raise LinkError(f"CAN {where}: {place} does not open this bus, it says {answer.decode('ascii', 'replace')!r}")

@@ -16,9 +16,7 @@ from bench.frames import CanFrame
 class CyclicMessage:
     """A message that is sent every period until `stop()`. A missed slot is skipped and counted."""
 
-    def __init__(
-        self, try_send: Callable[[CanFrame], bool], clock: Clock, frame: CanFrame, period_s: float
-    ) -> None:
+    def __init__(self, try_send: Callable[[CanFrame], bool], clock: Clock, frame: CanFrame, period_s: float) -> None:
         self._try_send, self._clock = try_send, clock
         self._frame = frame
         self._period_ns = to_ns(period_s)

@@ -274,9 +274,8 @@ def test_a_profile_and_database_that_agree_get_as_far_as_the_adapter(edited: Cal
 def test_an_unsigned_current_with_a_negative_range_is_refused(edited: Callable[..., CanDbcLink]) -> None:
     with pytest.raises(DefinitionError) as caught:
         edited(dbc=("PackCurrent : 40|17@0-", "PackCurrent : 40|17@0+"))
-    assert (
-        "foxbms_2.toml, signals.pack_current: foxbms_2.dbc, message PackValues, signal PackCurrent is declared "
-        in (str(caught.value))
+    assert "foxbms_2.toml, signals.pack_current: foxbms_2.dbc, message PackValues, signal PackCurrent is declared " in (
+        str(caught.value)
     )
     assert "unsigned although its own range begins at -655.36" in str(caught.value)
 

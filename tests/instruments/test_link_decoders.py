@@ -120,9 +120,7 @@ def test_an_eleven_bit_current_declared_unsigned_is_refused(tmp_path: Path) -> N
     right = dbc.replace("%s", 'Current : 23|11@0- (0.5,0) [-400|200] "A"')
     assert DbcMap(profile_with(tmp_path, right, signal), "can").decoders
     wrong = dbc.replace("%s", 'Current : 23|11@0+ (0.5,0) [-400|200] "A"')
-    with pytest.raises(
-        DefinitionError, match=r"own\.dbc, message SensorCurrent, signal Current is declared unsigned"
-    ):
+    with pytest.raises(DefinitionError, match=r"own\.dbc, message SensorCurrent, signal Current is declared unsigned"):
         DbcMap(profile_with(tmp_path, wrong, signal), "can")
 
 
@@ -137,9 +135,7 @@ def test_an_eleven_bit_current_declared_unsigned_is_refused(tmp_path: Path) -> N
         ('16|16@1+ (0.1,-10) [-100|100] "A"', -100.0),
     ],
 )
-def test_a_range_that_an_unsigned_number_cannot_reach_is_found(
-    tmp_path: Path, entry: str, expected: object
-) -> None:
+def test_a_range_that_an_unsigned_number_cannot_reach_is_found(tmp_path: Path, entry: str, expected: object) -> None:
     text = SENSOR_DBC.replace('Current : 23|32@0- (1,0) [-2147483648|2147483647] "mA"', f"Current : {entry}")
     (tmp_path / "x.dbc").write_text(text, encoding="cp1252")
     message = load_database(tmp_path / "x.dbc", "test").get_message_by_name("SensorCurrent")
@@ -167,9 +163,7 @@ def test_the_recorded_frames_of_a_real_unit_decode_or_are_refused(shared_data: P
     """One of the messages has the layout of another firmware version: its lowest cell voltage is refused."""
     lines = (shared_data / "logs" / "foxbms" / "can-log.trc").read_text().splitlines()
     frames = [
-        (int(words[4], 16), " ".join(words[7:]))
-        for line in lines
-        if (words := line.split()) and words[0][-1] == ")"
+        (int(words[4], 16), " ".join(words[7:])) for line in lines if (words := line.split()) and words[0][-1] == ")"
     ]
     assert len(frames) == 9
     good: dict[str, set[float]] = {}

@@ -141,9 +141,7 @@ def test_a_request_never_exceeds_the_protocols_125_registers() -> None:
     assert sum(len(group.signals) for group in groups) == 300
 
 
-def test_a_refused_hole_is_not_asked_for_again(
-    unit: ScriptedUnit, link: ModbusMapLink, clock: SimulatedClock
-) -> None:
+def test_a_refused_hole_is_not_asked_for_again(unit: ScriptedUnit, link: ModbusMapLink, clock: SimulatedClock) -> None:
     del unit.registers[(1, 4)][0x1003]
     link.start(ignore)
     assert link.read("pack_current").value == pytest.approx(-1.37)
