@@ -49,7 +49,8 @@ def build_allure(folder: RunFolder, *, say: Callable[[str], None] = lambda text:
     node, cli = find_allure(tools)
     record = read_record(folder)
     name = report_name(record)
-    write_environment(record, results)
+    if not (results / "environment.properties").is_file():
+        write_environment(record, results)  # a run that ended wrote it already, and its manifest knows it
     say("drawing the Allure report")
     with tempfile.TemporaryDirectory(prefix="bmsbench-report-") as scratch:
         output = Path(scratch) / "report"
@@ -143,8 +144,8 @@ def _run(command: list[str], folder: Path) -> None:
 def _banner(page: str) -> str:
     """Let each page of a simulated run say so, whatever is scrolled or opened."""
     mark = (
-        '<div role="note" style="position:fixed;left:50%;bottom:0;transform:translateX(-50%);z-index:99999;'
-        "pointer-events:none;padding:.2em 1em;border-radius:.6em .6em 0 0;font:700 13px/1.5 system-ui,sans-serif;"
+        '<div role="note" style="position:fixed;left:0;bottom:0;z-index:99999;'
+        "pointer-events:none;padding:.2em 1em;border-radius:0 .6em 0 0;font:700 13px/1.5 system-ui,sans-serif;"
         'letter-spacing:.2em;color:#78350f;background:#fde68a">SIMULATED</div>'
     )
     return page.replace("</body>", f"{mark}\n</body>", 1) if page.count("</body>") == 1 else _no_body(page)

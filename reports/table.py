@@ -49,4 +49,5 @@ def value_words(row: Mapping[str, Any]) -> tuple[str, str, str]:
         return ("yes" if value else "no"), "", "must be yes" if low == 1 else "must be no"
     digits = digits_for(expanded)
     limits = f"at most {high:g}" if low is None else f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
-    return f"{value:+.{digits}f} {unit}", f"{expanded:.{digits}f} {unit}", f"{limits} {unit}"
+    wide = f"{expanded:.{digits}f} {unit}" if expanded else ""
+    return f"{value:+.{digits}f} {unit}", wide, f"{limits} {unit}"
