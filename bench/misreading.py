@@ -20,7 +20,7 @@ class Diagnosis:
     text: str
 
 
-def diagnose(pairs: Sequence[Pair], tolerance_a: float, bits: Sequence[int] = (16, 17, 18, 32)) -> list[Diagnosis]:
+def diagnose(pairs: Sequence[Pair], tolerance_a: float, bits: Sequence[int] = (15, 16, 17, 18, 32)) -> list[Diagnosis]:
     """Return the misreadings that fit all pairs within the tolerance, the likeliest first; empty if none fits.
 
     `tolerance_a` is what reading and reference may differ by. `bits` are field widths tried for unsigned readings.
@@ -42,11 +42,12 @@ def diagnose(pairs: Sequence[Pair], tolerance_a: float, bits: Sequence[int] = (1
             if wrapped and len(wrapped) == len([p for p in moved if abs(p[0] - p[1]) > tolerance_a]):
                 text = f"off by {span:g} A = 2^{count} x {step:g} A: a negative number read as unsigned"
                 found.append(Diagnosis(("M02", "M34"), text))
-    found.extend(_scale(moved, tolerance_a))
     if all(abs(r) <= tolerance_a for _, r in moved):
         directions = {t > 0 for t, _ in moved}
         text = "reads zero although current flows: frozen, one direction clipped or only one field decoded"
         found.append(Diagnosis(("M27", "M16", "M31") if len(directions) == 1 else ("M27",), text))
+    else:
+        found.extend(_scale(moved, tolerance_a))
     offsets = [r - t for t, r in pairs]
     if not found and max(offsets) - min(offsets) <= 2 * tolerance_a and len(offsets) > 1:
         mean = sum(offsets) / len(offsets)
