@@ -16,6 +16,11 @@ def utc_now() -> str:
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def unix_time_s() -> float:
+    """Return the time of day in seconds, for what several processes must be able to compare."""
+    return time.time()
+
+
 class WallClock:
     """Real time. Callbacks run on one scheduler thread, cyclic CAN messages on one of their own.
 

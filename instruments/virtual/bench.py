@@ -46,8 +46,9 @@ class VirtualBench:
         soc_pct: float = 50.0,
         host: str = "127.0.0.1",
         ports: Mapping[str, int] | None = None,
+        can_name: str | None = None,
     ) -> None:
-        """Build and serve it.
+        """Build and serve it. `can_name` names the bus where other processes must find it by name.
 
         Raises:
             DefinitionError: a driver without a virtual face, an unknown defect, a signal nobody can fill.
@@ -55,6 +56,7 @@ class VirtualBench:
         """
         self.definition, self.profile, self.clock = definition, profile, clock
         self._ports = dict(ports or {})
+        self._can_name = can_name
         self.addresses: dict[str, str] = {}
         self.hub: CanHub | None = None
         topology = "separate" if profile.bms.separate_switches else "common"
@@ -77,9 +79,7 @@ class VirtualBench:
         self.circuit.bidirectional.disconnected = "bidirectional" not in definition.roles
         self.server = FaceServer(clock, host=host)
         try:
-            self.instruments = VirtualInstruments(
-                self.circuit, clock, self.server, derived_seed(seed, "instruments")
-            )
+            self.instruments = VirtualInstruments(self.circuit, clock, self.server, derived_seed(seed, "instruments"))
             self._add_instruments()
             self.bms = VirtualBms(
                 profile, circuit=self.circuit, clock=clock, seed=derived_seed(seed, "bms"), defects=tuple(defects)
@@ -106,7 +106,7 @@ class VirtualBench:
         for name, link in self.profile.links.items():
             binding = self.definition.links.get(name)
             if isinstance(binding, CanBinding) and isinstance(link, CanDbcLink):
-                self.hub = CanHub(f"{binding.channel}#{next(_numbers)}", self.clock)
+                self.hub = CanHub(self._can_name or f"{binding.channel}#{next(_numbers)}", self.clock)
                 attach_can(self.bms, self.hub, name)
             elif isinstance(binding, ModbusBinding) and binding.address.startswith(SCHEME):
                 factory = make_modbus_session_factory(self.bms, name)
