@@ -1,7 +1,11 @@
-"""How a recorded value was renewed: spacing, gaps, and stretches in which it never changed. Pure functions."""
+"""How a recorded value was renewed: spacing, gaps, and stretches in which it never changed. Pure functions.
+
+`breaks` are instants at which another recording begins in the same traces; nothing is concluded across one.
+"""
 
 from __future__ import annotations
 
+import bisect
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,16 +38,24 @@ class Unchanged:
     suspicion: str
 
 
-def updates(at_s: Sequence[float], allowed_s: float) -> Updates:
+def updates(at_s: Sequence[float], allowed_s: float, breaks: Sequence[float] = ()) -> Updates:
     """Return the spacing of samples; a gap is longer than what the profile allows before a value is stale."""
-    steps = [later - earlier for earlier, later in pairwise(at_s)]
-    gaps = tuple((at_s[n], step) for n, step in enumerate(steps) if step > allowed_s + 1e-9)
-    if not steps:
-        return Updates(len(at_s), None, None, gaps)
+    pairs = [(one, next_one) for one, next_one in pairwise(at_s) if not broken(one, next_one, breaks)]
+    if not pairs:
+        return Updates(len(at_s), None, None, ())
+    steps = [next_one - one for one, next_one in pairs]
+    gaps = tuple((one, next_one - one) for one, next_one in pairs if next_one - one > allowed_s + 1e-9)
     return Updates(len(at_s), statistics.median(steps), max(steps), gaps)
 
 
-def longest_unchanged(trace: Trace, others: Mapping[str, Trace], rest_a: float = 0.0) -> Unchanged | None:
+def broken(one_s: float, next_s: float, breaks: Sequence[float]) -> bool:
+    """Say whether another recording begins between two instants (at the second included)."""
+    return bisect.bisect_right(breaks, one_s) != bisect.bisect_right(breaks, next_s)
+
+
+def longest_unchanged(
+    trace: Trace, others: Mapping[str, Trace], rest_a: float = 0.0, breaks: Sequence[float] = ()
+) -> Unchanged | None:
     """Return the longest stretch of one value, None for an empty trace.
 
     It is suspicious when the value is not rest, lasts for many samples, and another signal moved meanwhile.
@@ -52,7 +64,11 @@ def longest_unchanged(trace: Trace, others: Mapping[str, Trace], rest_a: float =
         return None
     best, start = (0, 0), 0
     for n in range(1, len(trace) + 1):
-        if n == len(trace) or trace.values[n] != trace.values[start]:
+        if (
+            n == len(trace)
+            or trace.values[n] != trace.values[start]
+            or broken(trace.at_s[n - 1], trace.at_s[n], breaks)
+        ):
             if n - start > best[1] - best[0]:
                 best = (start, n)
             start = n

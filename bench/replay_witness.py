@@ -2,7 +2,8 @@
 
 Without a bench there is no reference: another signal of the same BMS is only a witness, and a BMS that is wrong
 about everything agrees with itself. So the words are *agrees* and *contradicts*, never *pass*.
-All traces are in inside units and pack sign: charging positive.
+All traces are in inside units and pack sign: charging positive. `breaks` are instants at which another recording
+begins in the same traces; nothing is concluded across one.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from __future__ import annotations
 import bisect
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 from bench.quantities import Direction
-from bench.replay_judgement import resolution
+from bench.replay_judgement import broken, resolution
 from bench.traces import Trace
 
+Pairs = list[tuple[float, float, float]]
 Word = Literal["agrees", "contradicts", "not enough movement"]
 
 SURE = 5.0  # a slope counts when it is this many times its standard error
@@ -36,15 +39,15 @@ class Witness:
     text: str
 
 
-def voltage_witness(current: Trace, voltage: Trace) -> Witness:
+def voltage_witness(current: Trace, voltage: Trace, breaks: Sequence[float] = ()) -> Witness:
     """Does the terminal voltage rise when the current says more charging, and fall when it says more discharging?
 
     Steps of the current decide (a battery has a positive resistance, whatever its state); where the current does
     not step, the slow rise or fall of the voltage under a steady current does.
     """
     name = voltage.name
-    pairs = _together(current, voltage)
-    steps = _steps(pairs)
+    parts = _together(current, voltage, breaks)
+    steps = _steps(parts)
     resolution_v = resolution(voltage.values)
     fit = _slope([step[0] for step in steps], [step[1] for step in steps], resolution_v)
     if fit is not None:
@@ -58,11 +61,12 @@ def voltage_witness(current: Trace, voltage: Trace) -> Witness:
                 f"towards charging (correlation {correlation:+.2f}){hint}"
             )
             return Witness(name, word, text)
-    return _trend_witness(name, pairs, resolution_v, len(steps))
+    return _trend_witness(name, parts, resolution_v, len(steps))
 
 
-def _trend_witness(name: str, pairs: list[tuple[float, float, float]], resolution_v: float, steps: int) -> Witness:
-    segments = _steady_segments(pairs)
+def _trend_witness(name: str, parts: list[Pairs], resolution_v: float, steps: int) -> Witness:
+    pairs = [pair for part in parts for pair in part]
+    segments = [segment for part in parts for segment in _steady_segments(part)]
     fit = _slope([segment[0] for segment in segments], [segment[1] for segment in segments], resolution_v)
     if fit is None or abs(fit[0]) < SURE * fit[1]:
         current_span = max((p[1] for p in pairs), default=0.0) - min((p[1] for p in pairs), default=0.0)
@@ -78,22 +82,28 @@ def _trend_witness(name: str, pairs: list[tuple[float, float, float]], resolutio
     return Witness(name, "agrees" if right else "contradicts", text + ("" if right else ": is the sign inverted?"))
 
 
-def counter_witness(current: Trace, counter: Trace, step: float) -> Witness:
+def counter_witness(current: Trace, counter: Trace, step: float, breaks: Sequence[float] = ()) -> Witness:
     """Does a state of charge or a charge counter go the way of the integrated current? `step` is its resolution."""
-    pairs = _together(counter, current)
-    charge_as, total = [], 0.0
-    for n, (at_s, _, current_a) in enumerate(pairs):
-        if n:
-            total += 0.5 * (current_a + pairs[n - 1][2]) * (at_s - pairs[n - 1][0])
-        charge_as.append(total)
-    counts = [pair[1] for pair in pairs]
-    step = max(step, resolution(counts))
-    span = max(counts, default=0.0) - min(counts, default=0.0)
-    if len(pairs) < LEAST_STEPS or span < 2 * step or not step or max(charge_as) == min(charge_as):
-        moved_ah = (max(charge_as, default=0.0) - min(charge_as, default=0.0)) / 3600
+    step = max(step, resolution(counter.values))
+    flowed: list[float] = []
+    counted: list[float] = []
+    span = moved_ah = 0.0
+    for pairs in _together(counter, current, breaks):
+        charge_ah, total = [], 0.0
+        for n, (at_s, _, current_a) in enumerate(pairs):
+            if n:
+                total += 0.5 * (current_a + pairs[n - 1][2]) * (at_s - pairs[n - 1][0]) / 3600
+            charge_ah.append(total)
+        counts = [pair[1] for pair in pairs]
+        # Each recording begins with a charge of its own: only what changed within it is compared.
+        flowed += [value - statistics.fmean(charge_ah) for value in charge_ah]
+        counted += [value - statistics.fmean(counts) for value in counts]
+        span = max(span, max(counts) - min(counts))
+        moved_ah = max(moved_ah, max(charge_ah) - min(charge_ah))
+    if len(counted) < LEAST_STEPS or span < 2 * step or not step or not moved_ah:
         text = f"{counter.name} spans {span:.4g} while {moved_ah:.4g} Ah flowed; at least two of its steps are needed"
         return Witness(counter.name, "not enough movement", text)
-    correlation = statistics.correlation(charge_as, counts)
+    correlation = statistics.correlation(flowed, counted)
     if abs(correlation) < 0.5:
         text = f"{counter.name} follows the integrated current neither way (correlation {correlation:+.2f})"
         return Witness(counter.name, "not enough movement", text)
@@ -102,10 +112,11 @@ def counter_witness(current: Trace, counter: Trace, step: float) -> Witness:
     return Witness(counter.name, word, f"{counter.name} {way} the integrated current (correlation {correlation:+.2f})")
 
 
-def sign_witness(current: Trace, other: Trace, rest_a: float) -> Witness:
+def sign_witness(current: Trace, other: Trace, rest_a: float, breaks: Sequence[float] = ()) -> Witness:
     """Has another signed signal (power, a second current) the same direction at the same time?"""
     big_a = max(rest_a, 0.05 * max((abs(value) for value in current.values), default=0.0))
-    products = [value * a for _, a, value in _together(current, other) if abs(a) > big_a and value]
+    together = (pair for part in _together(current, other, breaks) for pair in part)
+    products = [value * a for _, a, value in together if abs(a) > big_a and value]
     if not products:
         return Witness(other.name, "not enough movement", f"{other.name} was never beyond rest together with it")
     share = sum(product > 0 for product in products) / len(products)
@@ -118,11 +129,16 @@ def sign_witness(current: Trace, other: Trace, rest_a: float) -> Witness:
     return Witness(other.name, "not enough movement", text + ": neither way")
 
 
-def flag_witness(current: Trace, flag: Trace, direction: Direction, rest_a: float) -> Witness:
+def flag_witness(
+    current: Trace, flag: Trace, direction: Direction, rest_a: float, breaks: Sequence[float] = ()
+) -> Witness:
     """When a flag of one direction rose, did the current go that way?"""
     right = wrong = at_rest = 0
-    for at_s in _rises(flag):
-        part = current.between(at_s - LOOK_BACK_S, at_s + 0.5).values
+    for at_s in _rises(flag, breaks):
+        begins = [at for at in breaks if at <= at_s][-1:]
+        ends = [at for at in breaks if at > at_s][:1]
+        window = current.between(max([at_s - LOOK_BACK_S, *begins]), min([at_s + 0.5, *ends]))
+        part = [value for at, value in window if at not in ends]
         largest = max(part, key=abs, default=0.0)
         if abs(largest) <= rest_a:
             at_rest += 1
@@ -138,28 +154,40 @@ def flag_witness(current: Trace, flag: Trace, direction: Direction, rest_a: floa
     return Witness(flag.name, word, text)
 
 
-def _together(base: Trace, other: Trace) -> list[tuple[float, float, float]]:
-    """Return (time, base, other) at the base's samples, with the other's newest value at that time."""
-    pairs = []
+def _together(base: Trace, other: Trace, breaks: Sequence[float]) -> list[Pairs]:
+    """Return (time, base, other) at the base's samples, with the other's newest value, a list per recording."""
+    parts: list[Pairs] = []
+    last_s: float | None = None
     for at_s, value in base:
         index = bisect.bisect_right(other.at_s, at_s) - 1
-        if index >= 0:
-            pairs.append((at_s, value, other.values[index]))
-    return pairs
+        if index < 0 or broken(other.at_s[index], at_s, breaks):
+            continue
+        if last_s is None or broken(last_s, at_s, breaks):
+            parts.append([])
+        parts[-1].append((at_s, value, other.values[index]))
+        last_s = at_s
+    return parts
 
 
-def _steps(pairs: list[tuple[float, float, float]]) -> list[tuple[float, float]]:
+def _steps(parts: list[Pairs]) -> list[tuple[float, float]]:
     """Return separate changes (of current, of voltage) over about a second where the current really changed."""
-    if len(pairs) < 2:
+    currents = [pair[1] for pairs in parts for pair in pairs]
+    if len(currents) < 2:
         return []
-    currents = [pair[1] for pair in pairs]
     span_a = max(currents) - min(currents)
     # Beyond the last digit's flicker; but a current that only ever had a few values has no such digit.
     least_a = max(0.05 * span_a, min(4 * resolution(currents), 0.25 * span_a))
+    steps = [step for pairs in parts for step in _steps_of_one(pairs, least_a)]
+    return [step for step in steps if abs(step[0]) >= least_a > 0]
+
+
+def _steps_of_one(pairs: Pairs, least_a: float) -> list[tuple[float, float]]:
+    if len(pairs) < 2:
+        return []
     # Slow links send less than once a second: then from one sample to the next.
     step_s = max(STEP_S, 1.5 * statistics.median(b[0] - a[0] for a, b in pairwise(pairs)))
     steps, before, now = [], 0, 1
-    while least_a and now < len(pairs):
+    while now < len(pairs):
         while before < now and pairs[now][0] - pairs[before][0] > step_s:
             before += 1
         if abs(pairs[now][1] - pairs[before][1]) < least_a:
@@ -170,10 +198,10 @@ def _steps(pairs: list[tuple[float, float, float]]) -> list[tuple[float, float]]
             end += 1
         steps.append((pairs[end][1] - pairs[before][1], pairs[end][2] - pairs[before][2]))
         before, now = end, end + 1
-    return [step for step in steps if abs(step[0]) >= least_a]
+    return steps
 
 
-def _steady_segments(pairs: list[tuple[float, float, float]]) -> list[tuple[float, float]]:
+def _steady_segments(pairs: Pairs) -> list[tuple[float, float]]:
     """Return (mean current, change of voltage) of stretches under a steady current, at rest included."""
     size = max(4, len(pairs) // SEGMENTS)
     segments = []
@@ -202,5 +230,11 @@ def _slope(x: list[float], y: list[float], step: float) -> tuple[float, float, f
     return slope, noise / math.sqrt(sum_xx), sum_xy / math.sqrt(sum_xx * sum_yy)
 
 
-def _rises(flag: Trace) -> list[float]:
-    return [at_s for n, (at_s, value) in enumerate(flag) if value and (n == 0 or not flag.values[n - 1])]
+def _rises(flag: Trace, breaks: Sequence[float]) -> list[float]:
+    """Return when the flag rose; one that was up when a recording begins rose before it."""
+    rises = []
+    for n in range(1, len(flag)):
+        seen_low = not flag.values[n - 1] and not broken(flag.at_s[n - 1], flag.at_s[n], breaks)
+        if flag.values[n] and seen_low:
+            rises.append(flag.at_s[n])
+    return rises

@@ -18,6 +18,8 @@ from reports.can_log import Recording
 from reports.modbus_dump import ModbusDump, is_dump
 
 BEYOND_RANGE = 2.0  # a current of more than this times the measuring range is no current of this BMS
+STEP_BACK_S = 0.5  # less is two channels written into one file not quite in order
+BETWEEN_S = 1.0
 MISFIT_SHARE = 0.5  # a message whose frames are nonsense this often has another layout than the database
 
 
@@ -45,6 +47,7 @@ class Decoding:
     has_times: bool
     frames: int = 0
     length_s: float = 0.0
+    breaks: list[float] = field(default_factory=list)  # when another recording begins in the same file
     traces: dict[str, Trace] = field(default_factory=dict)
     undecodable: Counter[str] = field(default_factory=Counter)
     messages: dict[str, MessageCount] = field(default_factory=dict)
@@ -115,10 +118,15 @@ def _decode_can(profile: Profile, path: Path) -> Decoding:
         ident = f"{_ident(can_id, extended)} {decoder.name}"
         result.messages[decoder.name] = MessageCount(ident, tuple(decoder.signals))
     names = {(m.frame_id, m.is_extended_frame): m.name for m in table.database.messages}
-    begin_s: float | None = None
+    shift_s: float | None = None
     for frame in recording:
-        begin_s = frame.at_s if begin_s is None else begin_s
-        at_s = frame.at_s - begin_s
+        shift_s = -frame.at_s if shift_s is None else shift_s
+        at_s = frame.at_s + shift_s
+        if at_s < result.length_s - STEP_BACK_S:
+            # Another recording in the same file, a test of a run for instance: put it behind the one before.
+            shift_s += result.length_s + BETWEEN_S - at_s
+            at_s = frame.at_s + shift_s
+            result.breaks.append(at_s)
         result.frames += 1
         result.length_s = max(result.length_s, at_s)
         key = (frame.can_id, frame.extended)
@@ -134,6 +142,8 @@ def _decode_can(profile: Profile, path: Path) -> Decoding:
     result.form = recording.told.form
     result.damage = recording.told.damage
     result.remarks += [remark for remark in recording.remarks() if remark != recording.told.damage]
+    if result.breaks:
+        result.remarks.append(f"looked at as {len(result.breaks) + 1} recordings, one behind the other")
     return result
 
 

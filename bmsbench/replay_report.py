@@ -80,7 +80,7 @@ class ReplayReport:
             ],
             "undecodable": dict(decoding.undecodable),
             "not_in_database": dict(sorted(decoding.unknown.items())),
-            "not_in_profile": dict(sorted(decoding.unused.items())),
+            "not_read": dict(sorted(decoding.unused.items())),
             "error_frames": decoding.error_frames,
             "remarks": decoding.remarks,
             "damage": decoding.damage or None,
@@ -124,29 +124,30 @@ def _current(
         for other, about in profile.signals.items()
         if other != name and other in decoding.traces and about.quantity in ("voltage", "current", "power")
     }
-    report.unchanged = longest_unchanged(trace, others, rest_a)
+    report.unchanged = longest_unchanged(trace, others, rest_a, decoding.breaks)
     report.witnesses = list(_witnesses(profile, name, trace, decoding, rest_a))
     if decoding.has_times:
-        report.updates = updates(trace.at_s, signal.max_age_s)
+        report.updates = updates(trace.at_s, signal.max_age_s, decoding.breaks)
     return report
 
 
 def _witnesses(profile: Profile, name: str, trace: Trace, decoding: Decoding, rest_a: float) -> list[Witness]:
     found = []
+    breaks = decoding.breaks
     for other, signal in profile.signals.items():
         seen = decoding.traces.get(other)
         if seen is None or other == name:
             continue
         directed = signal.positive_direction is not None
         if decoding.has_times and other in ("pack_voltage", "bus_voltage"):
-            found.append(voltage_witness(trace, seen))
+            found.append(voltage_witness(trace, seen, breaks))
         elif decoding.has_times and ((signal.quantity == "charge" and directed) or other == "soc"):
             step = signal.accuracy.resolution * signal.about.factor if signal.accuracy else 0.0
-            found.append(counter_witness(trace, seen, step))
+            found.append(counter_witness(trace, seen, step, breaks))
         elif signal.quantity in ("power", "current") and directed:
-            found.append(sign_witness(trace, seen, rest_a))
+            found.append(sign_witness(trace, seen, rest_a, breaks))
         elif decoding.has_times and (direction := _flag_direction(profile, other)) is not None:
-            found.append(flag_witness(trace, seen, direction, rest_a))
+            found.append(flag_witness(trace, seen, direction, rest_a, breaks))
     return found
 
 

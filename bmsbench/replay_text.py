@@ -33,7 +33,7 @@ def as_text(report: ReplayReport) -> str:
     }
     if still_bad:
         lines += _wrap("undecodable", ", ".join(f"{name} {number} times" for name, number in still_bad.items()))
-    for word, counts in (("not in database", decoding.unknown), ("not in profile", decoding.unused)):
+    for word, counts in (("not in database", decoding.unknown), ("not read", decoding.unused)):
         if counts:
             lines += _wrap(word, ", ".join(f"{ident} ({counts[ident]})" for ident in sorted(counts)))
     if report.misfits:

@@ -206,3 +206,48 @@ def test_turning_the_current_turns_the_witness(currents: list[float], voltages: 
     opposite = {"agrees": "contradicts", "contradicts": "agrees"}
     assert words[-1] == opposite.get(words[1], words[1])
     assert all(math.isfinite(value) for value in voltage.values)
+
+
+# Several recordings one behind the other: a run writes its tests so.
+
+
+def test_nothing_is_concluded_across_the_beginning_of_another_recording() -> None:
+    """The second recording begins at another state of charge and current: no step, no gap, no counted charge."""
+    at_s = [0.1 * n for n in range(100)] + [11.0 + 0.1 * n for n in range(100)]
+    current = Trace("i", at_s, [-5.0] * 100 + [5.0] * 100)
+    voltage = Trace("v", at_s, [53.0] * 100 + [51.0] * 100)
+    soc = Trace("soc", at_s, [80.0] * 100 + [20.0] * 100)
+    assert voltage_witness(current, voltage, [11.0]).word == "not enough movement"
+    assert counter_witness(current, soc, 0.1, [11.0]).word == "not enough movement"
+    assert updates(at_s, 0.3).gaps != ()
+    assert updates(at_s, 0.3, [11.0]).gaps == ()
+
+
+def test_a_value_is_not_unchanged_across_the_beginning_of_another_recording() -> None:
+    at_s = [0.1 * n for n in range(200)]
+    found = longest_unchanged(Trace("i", at_s, [5.0] * 200), {}, breaks=[at_s[150]])
+    assert found is not None
+    assert (found.samples, found.begin_s, found.whole) == (150, 0.0, False)
+
+
+def test_a_flag_that_is_up_when_a_recording_begins_did_not_rise_in_it() -> None:
+    at_s = [0.1 * n for n in range(100)]
+    current = Trace("i", at_s, [-120.0] * 50 + [120.0] * 50)
+    flag = Trace("flag", at_s, [0.0] * 50 + [1.0] * 50)
+    assert flag_witness(current, flag, Direction.CHARGE, 0.2).word == "contradicts"  # looks back over the border
+    witness = flag_witness(current, flag, Direction.CHARGE, 0.2, [at_s[50]])
+    assert witness.word == "not enough movement"
+
+
+def test_recordings_are_taken_together() -> None:
+    """One step each is too little; eight of them decide."""
+    at_s, currents, voltages, breaks = [], [], [], []
+    for start_s in (0.0, 100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0):
+        breaks.append(start_s)
+        for n in range(40):
+            at_s.append(start_s + 0.1 * n)
+            currents.append(0.0 if n < 20 else 10.0)
+            voltages.append(50.0 + start_s / 100 + (0.0 if n < 20 else 0.2))
+    witness = voltage_witness(Trace("i", at_s, currents), Trace("v", at_s, voltages), breaks[1:])
+    assert witness.word == "agrees"
+    assert "over 8 steps" in witness.text

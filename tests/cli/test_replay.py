@@ -244,3 +244,12 @@ def test_the_real_conversation_of_a_live_pack(shared_data: Path) -> None:
     assert current(result)["high_a"] == pytest.approx(-1.37)
     assert current(result, "system_current")["high_a"] == pytest.approx(-1.3)
     assert current(result)["witnesses"][0]["word"] == "agrees"
+
+
+def test_several_recordings_in_one_file_are_looked_at_one_by_one(replay: Callable[..., Result]) -> None:
+    """A run writes its tests behind each other, and bench time begins anew with each."""
+    text = recording() + recording(lambda at_s: -charging_a(at_s + 2))[: len(recording()) // 2] + recording()
+    cut = text.rfind("\n") + 1
+    result = replay(text[:cut], "--json")
+    assert "looked at as 3 recordings, one behind the other" in as_json(result)["remarks"]
+    assert current(result)["updates"]["gaps"] == []
