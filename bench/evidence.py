@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.quantities import show
+from bench.quantities import digits_for, show
 from bench.uncertainty import Uncertain
 from bench.verdict import DecisionRule, Judgement, Limits, Verdict
 

@@ -30,7 +30,7 @@ def diagnose(pairs: Sequence[Pair], tolerance_a: float, bits: Sequence[int] = (1
         return _at_zero(pairs, tolerance_a)
     found: list[Diagnosis] = []
     if _all(moved, lambda t: -t, tolerance_a):
-        text = "magnitude fits, sign inverted: convention or shunt wires (raw bits would tell M01 from M05)"
+        text = "magnitude fits, sign inverted: the convention or the shunt wires; raw bits would tell which"
         found.append(Diagnosis(("M01", "M05"), text))
     negative = [(t, r) for t, r in moved if r > 0 > t or t > 0 > r]
     if negative and _all(negative, abs, tolerance_a) and not _all(moved, lambda t: -t, tolerance_a):

@@ -87,7 +87,7 @@ def largest_quiet_a(stand: Stand, direction: Direction) -> float:
 
 
 def sign_current_a(stand: Stand, direction: Direction, magnitude: str) -> float:
-    """Return the magnitude of a sign test: `smallest`, `tenth` or `most`, in amperes.
+    """Return the magnitude of a sign test: `smallest`, `10pct` or `80pct`, in amperes.
 
     The smallest is just above what dead band, zero error and the bench's own setting error leave undecided.
 
@@ -105,7 +105,7 @@ def sign_current_a(stand: Stand, direction: Direction, magnitude: str) -> float:
         raise Inconclusive(
             f"the smallest current with a sign worth judging is {smallest:.2f} A, 10 % of the range only {tenth:.2f} A"
         )
-    return {"smallest": smallest, "tenth": tenth, "most": most}[magnitude]
+    return {"smallest": smallest, "10pct": tenth, "80pct": most}[magnitude]
 
 
 def role_of(stand: Stand, direction: Direction) -> str:

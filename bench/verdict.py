@@ -50,12 +50,21 @@ class Limits:
         high = math.inf if self.high is None else self.high - value
         return min(low, high)
 
-    def __str__(self) -> str:
+    def text(self, decimals: int | None = None, *, signed: bool = False) -> str:
+        """Write the limits; with `decimals` as many digits as the value beside them has."""
+
+        def write(value: float) -> str:
+            plain = f"{value:g}" if decimals is None or value == round(value) else f"{value:.{decimals}f}"
+            return f"+{plain}" if signed and value > 0 else plain
+
         if self.low is None:
-            return f"at most {self.high:g}"
+            return f"at most {write(self.high or 0.0)}"
         if self.high is None:
-            return f"at least {self.low:g}"
-        return f"{self.low:g} to {self.high:g}"
+            return f"at least {write(self.low)}"
+        return f"{write(self.low)} to {write(self.high)}"
+
+    def __str__(self) -> str:
+        return self.text()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import os
-import shutil
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
@@ -21,15 +20,15 @@ from bench.frames import CanFrame
 from bench.observer import Event
 from bench.profile import find_profile, load_profile
 from bench.roles import Dialogue
-from bench.wall_clock import WallClock
+from bench.wall_clock import WallClock, utc_now
 from bmsbench.suites import ROOT, SUITES
 from reports.classify import Outcome
-from reports.run_folder import RunFolder
+from reports.run_folder import RunFolder, create_run_folder
 from reports.stored import load_tests
 
 WIDTH = 78
 SUITE_WORDS = {"reference": "reference", "current_sign": "current sign", "protections": "over-current"}
-FOLDER = ROOT / "reports" / "output" / "demo"
+PARENT = ROOT / "reports" / "output"
 NEXT_STEPS = (
     ("bmsbench lab", "the same bench for your own SCPI, Modbus or CAN client"),
     ("bmsbench replay LOG --bms foxbms_2", "what a recording of yours says about its current"),
@@ -115,7 +114,8 @@ def demonstrate(bench: str, seed: int, *, open_page: bool, as_json: bool) -> int
     clock = WallClock()
     live = sys.stdout.isatty() and not as_json
     say = _silent if as_json else _say
-    _fresh_folder()
+    # Each demonstration has a folder of its own, so that two at once do not write over each other.
+    folder = create_run_folder(PARENT, utc_now().replace(":", "-"), "demo", bench).path
     say("")
     say(f"bmsbench {_version()}   simulated bench: no hardware is touched, time is made by the program")
     say("Ctrl-C is safe at any time.", dim=True)
@@ -128,16 +128,16 @@ def demonstrate(bench: str, seed: int, *, open_page: bool, as_json: bool) -> int
             say(f"{number}  {title}", bold=True)
             headline = title
         begin_s = clock.now()
-        _run(scene, bench, seed, live)
+        _run(scene, folder, bench, seed, live)
         wall_s += clock.now() - begin_s
         _print_scene(scene, say)
     speed = sum(scene.simulated_s for _, _, scene in scenes) / wall_s if wall_s else 0.0
     as_expected = _as_expected([scene for _, _, scene in scenes])
-    page, trouble = _reports(scenes, say)
+    page, trouble = _reports(scenes, folder, say)
     say("")
     say(f"{'speed':<9}{sum(s.simulated_s for _, _, s in scenes):.0f} s of bench time in {wall_s:.0f} s: {speed:.0f} x")
     say(f"{'report':<9}{_relative(page)}")
-    say(f"{'evidence':<9}{_relative(FOLDER)}{os.sep}")
+    say(f"{'evidence':<9}{_relative(folder)}{os.sep}")
     for line in trouble:
         say(f"{'note':<9}{line}")
     for index, (what, why) in enumerate(NEXT_STEPS):
@@ -169,8 +169,8 @@ def _scenes() -> list[tuple[int, str, Scene]]:
     ]
 
 
-def _run(scene: Scene, bench: str, seed: int, live: bool) -> None:
-    scene.folder = FOLDER / scene.name
+def _run(scene: Scene, folder: Path, bench: str, seed: int, live: bool) -> None:
+    scene.folder = folder / scene.name
     arguments = [str(SUITES / suite) for suite in scene.suites]
     arguments += ["--bench", bench, "--bms", scene.bms, "--seed", str(seed), "--run-folder", str(scene.folder)]
     arguments += ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=no", "-s"]
@@ -250,7 +250,7 @@ def _as_expected(scenes: list[Scene]) -> bool:
     return healthy and caught
 
 
-def _reports(scenes: list[tuple[int, str, Scene]], say: Any) -> tuple[Path, list[str]]:
+def _reports(scenes: list[tuple[int, str, Scene]], folder: Path, say: Any) -> tuple[Path, list[str]]:
     """Build one Allure page per run where Node is present, and the overview over all."""
     from reports.html import build_allure
     from reports.overview import summarise, write_overview
@@ -267,17 +267,10 @@ def _reports(scenes: list[tuple[int, str, Scene]], say: Any) -> tuple[Path, list
             break
     if live and say is _say:
         click.echo(f"\r{'':<{WIDTH}}\r", nl=False)
-    page = FOLDER / "index.html"
+    page = folder / "index.html"
     summaries = [summarise(RunFolder(scene.folder), title=title) for _, title, scene in scenes]
     write_overview(page, "bmsbench demonstration", summaries, [f"{what}: {why}" for what, why in NEXT_STEPS])
     return page, trouble
-
-
-def _fresh_folder() -> None:
-    """The demonstration's folder is its own: the one of an earlier demonstration is replaced."""
-    if FOLDER.exists():
-        shutil.rmtree(FOLDER)
-    FOLDER.mkdir(parents=True)
 
 
 def _relative(path: Path) -> str:

@@ -27,7 +27,7 @@ def test_no_current_is_reported_as_none(stand, expect, profile):
 
 
 @DIRECTIONS
-@pytest.mark.parametrize("magnitude", ["smallest", "tenth", "most"])
+@pytest.mark.parametrize("magnitude", ["smallest", "10pct", "80pct"])
 @pytest.mark.case(id="CS-SIGN", function="current sign", severity="critical")
 def test_current_is_reported_in_its_direction(stand, expect, profile, direction, magnitude):
     """A {direction} current is reported as {direction}, and by the right amount ({magnitude} level)"""
@@ -54,7 +54,7 @@ def test_power_carries_the_sign_of_the_current(stand, expect, profile, direction
     spec = _accuracy(profile, "pack_power")
     if spec is None:
         pytest.skip(f"profile {profile.name} promises no accuracy for pack_power")
-    with stimulus.holding(stand, way.sign * sign_current_a(stand, way, "most")):
+    with stimulus.holding(stand, way.sign * sign_current_a(stand, way, "80pct")):
         window = watch(stand, ("pack_power",))
     expect("power_direction", signal="pack_power", accuracy=spec, **window.referred())
 
@@ -67,7 +67,7 @@ def test_counters_and_soc_move_with_the_current(stand, expect, profile, directio
     if not counters:
         pytest.skip(f"profile {profile.name} has neither soc nor charge counters")
     way = Direction.of(direction)
-    current_a = sign_current_a(stand, way, "most")
+    current_a = sign_current_a(stand, way, "80pct")
     needed_s = max(_time_for(profile, name, current_a) for name in counters)
     if needed_s > COUNTER_LIMIT_S:
         pytest.skip(f"{', '.join(counters)} would need {needed_s:.0f} s to move by {COUNTER_STEPS} steps")
@@ -95,7 +95,7 @@ def test_state_flags_name_the_direction(stand, expect, profile, direction):
     if not flags:
         pytest.skip(f"profile {profile.name} has no flags charging or discharging")
     way = Direction.of(direction)
-    with stimulus.holding(stand, way.sign * sign_current_a(stand, way, "most")):
+    with stimulus.holding(stand, way.sign * sign_current_a(stand, way, "80pct")):
         window = watch(stand, tuple(flags.values()))
     for word, name in flags.items():
         expect("state_flag", signal=name, expected=word == direction, **window.times())

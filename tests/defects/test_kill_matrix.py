@@ -26,21 +26,21 @@ KILLS = (
     Kill(
         "inverted_sign",
         "current_sign/test_sign.py",
-        "direction and tenth",
+        "direction and 10pct",
         "current_is_reported",
         r"sign inverted.*M01",
     ),
     Kill(
         "unsigned_negative",
         "current_sign/test_sign.py",
-        "direction and tenth",
+        "direction and 10pct",
         "current_is_reported",
         r"as unsigned.*M02",
     ),
     Kill(
         "magnitude_only",
         "current_sign/test_sign.py",
-        "direction and tenth",
+        "direction and 10pct",
         "current_is_reported",
         r"sign inverted|M17",
     ),
@@ -52,7 +52,7 @@ KILLS = (
         r"at rest: a zero error.*M23",
     ),
     Kill("swapped_flags", "protections", "trips", "trips_in_time", r"rose instead|swapped"),
-    Kill("frozen_current", SIGN, "direction and tenth", "current_is_reported", r"frozen|M27"),
+    Kill("frozen_current", SIGN, "direction and 10pct", "current_is_reported", r"frozen|M27"),
     Kill(
         "dead_charge_protection",
         "protections",
