@@ -8,26 +8,25 @@ classification is put there too.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import allure as _allure
 import allure_commons
-from allure_commons.model2 import Label, Link, Parameter, StatusDetails
+from allure_commons.model2 import Label, StatusDetails
 
 from bench.errors import BenchError, Inconclusive, ProductFailure
 from bench.frames import CanFrame
 from bench.observer import Event
 from bench.roles import Dialogue
+from reports.allure_page import TestDescription, describe, summary_html, table_html
 from reports.classify import Outcome
 from reports.run_folder import RunFolder
-from reports.stored import load_judgements, load_test, slice_of
-from reports.table import measurement_table
+from reports.stored import load_test, slice_of
+
+__all__ = ["AllureObserver", "TestDescription"]
 
 allure: Any = _allure  # half of it is untyped
 ATTACH_LIMIT = 150_000  # bytes; one file holds the whole report, so large evidence is named instead of embedded
@@ -38,26 +37,6 @@ STATUS = {
     Outcome.INCONCLUSIVE: "broken",  # Allure knows no such status; the category and the tag tell it apart
     Outcome.SKIPPED: "skipped",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TestDescription:
-    """What a report says about a test apart from its result."""
-
-    __test__ = False  # not a test class, whatever its name makes pytest believe
-
-    title: str  # a sentence
-    function: str  # for example "current sign"
-    requirements: tuple[str, ...] = ()  # "GBT36276-5.6.5"
-    standards: tuple[str, ...] = ()  # "GB/T 36276-2023"
-    severity: str = "normal"  # blocker: loss of protection; critical: wrong sign
-    case_id: str = ""  # survives renaming
-    dut: str = ""  # variant of the unit under test, for the `env` label
-    simulated: bool = True
-    purpose: str = ""
-    method: str = ""
-    links: Mapping[str, str] = field(default_factory=dict)  # requirement id -> address
-    parameters: Mapping[str, str] = field(default_factory=dict)  # measured values, kept out of the history
 
 
 class AllureObserver:
@@ -123,8 +102,8 @@ class AllureObserver:
     def end_test(self, outcome: Outcome, reason: str, run: RunFolder, folder: Path) -> None:
         """Attach the evidence of a test and fix its status; plot first, then the table, then the raw files."""
         self.close_steps(None if outcome is Outcome.PASSED else _as_exception(outcome, reason))
-        plot, table = folder / "plot.svg", _table(folder)
-        summary = _summary(self._description, outcome, plot.read_text("utf-8") if plot.is_file() else "", table)
+        plot, table = folder / "plot.svg", table_html(folder)
+        summary = summary_html(self._description, outcome, plot.read_text("utf-8") if plot.is_file() else "", table)
         if plot.is_file():
             allure.attach.file(str(plot), "plot", allure.attachment_type.SVG)
         if table:
@@ -146,7 +125,7 @@ class AllureObserver:
     def report_result(self, result: Any) -> None:
         """Put description, labels and our own classification onto a result that is about to be written."""
         if self._description is not None:
-            _describe(result, self._description)
+            describe(result, self._description)
         if self._ending is not None:
             outcome, reason, summary = self._ending
             result.status = STATUS[outcome]
@@ -181,59 +160,6 @@ class AllureObserver:
             allure.attach(note, f"{name} (where it lies)", allure.attachment_type.TEXT)
             return
         allure.attach(data, name, getattr(allure.attachment_type, kind))
-
-
-def _describe(result: Any, about: TestDescription) -> None:
-    result.name = about.title
-    labels: list[tuple[str, str]] = [("epic", name) for name in about.standards or ("no standard",)]
-    labels.append(("feature", about.function))
-    labels += [("story", name) for name in about.requirements or ("no requirement",)]
-    labels += [("requirement", name) for name in about.requirements]
-    labels.append(("severity", about.severity))
-    if about.dut:
-        labels.append(("env", about.dut))
-    if about.case_id:
-        # allure-pytest selects by `as_id`, Allure 3 keeps the history by `ALLURE_ID`.
-        labels += [("as_id", about.case_id), ("ALLURE_ID", about.case_id)]
-    if about.simulated:
-        labels.append(("tag", "SIMULATED"))
-    result.labels.extend(Label(name, value) for name, value in labels)
-    result.links.extend(
-        Link("requirement", address, name) for name, address in about.links.items() if name in about.requirements
-    )
-    result.parameters.extend(Parameter(name, value, excluded=True) for name, value in about.parameters.items())
-
-
-def _summary(about: TestDescription | None, outcome: Outcome, plot: str, table: str) -> str:
-    """Return what stands at the top of a test's page, below the reason: verdict, plot, measurements."""
-    colour = {
-        Outcome.PASSED: "#166534",
-        Outcome.FAILED: "#b91c1c",
-        Outcome.BROKEN: "#a21caf",
-        Outcome.INCONCLUSIVE: "#b45309",
-        Outcome.SKIPPED: "#b45309",
-    }[outcome]
-    parts: list[str] = []
-    if about is not None and about.simulated:
-        parts.append("<p><b>SIMULATED</b>: virtual instruments and a virtual pack; no hardware took part.</p>")
-    whose = {Outcome.FAILED: " (the product)", Outcome.BROKEN: " (the bench)"}.get(outcome, "")
-    parts.append(f'<p><b style="color:{colour}">{outcome.words}{whose}</b></p>')
-    if plot:
-        # Allure removes inline SVG from descriptions but keeps images (3.18, tried).
-        data = b64encode(plot.encode()).decode()
-        parts.append(f'<p><img alt="plot" style="width:100%" src="data:image/svg+xml;base64,{data}"></p>')
-    if table:
-        parts.append(table)
-    if about is not None:
-        parts += [f"<p>{escape(text)}</p>" for text in (about.purpose, about.method) if text]
-    return "\n".join(parts)
-
-
-def _table(folder: Path) -> str:
-    judgements, problems = load_judgements(folder)
-    rows = [row for judgement in judgements for row in judgement.measurements]
-    notes = "".join(f"<p>{escape(problem)}</p>" for problem in problems)
-    return (measurement_table(rows) if rows else "") + notes
 
 
 def _problem_of(data: Mapping[str, object], text: str = "") -> BaseException | None:

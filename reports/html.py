@@ -152,6 +152,4 @@ def _banner(page: str) -> str:
 
 
 def _no_body(page: str) -> str:
-    raise BenchError(
-        f"the Allure report has {page.count('</body>')} ends of its body; SIMULATED cannot be put there"
-    )
+    raise BenchError(f"the Allure report has {page.count('</body>')} ends of its body; SIMULATED cannot be put there")

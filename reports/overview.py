@@ -115,12 +115,9 @@ def write_overview(path: Path, title: str, runs: Sequence[RunSummary], next_step
     ]
     simulated = [run for run in runs if run.simulated]
     if simulated:
-        which = (
-            "No hardware took part." if len(simulated) == len(runs) else f"{len(simulated)} of {len(runs)} runs."
-        )
+        which = "No hardware took part." if len(simulated) == len(runs) else f"{len(simulated)} of {len(runs)} runs."
         parts.append(
-            '<div class="simulated"><b>SIMULATED</b>'
-            f"<span>Virtual instruments and a virtual pack. {which}</span></div>"
+            f'<div class="simulated"><b>SIMULATED</b><span>Virtual instruments and a virtual pack. {which}</span></div>'
         )
     for run in runs:
         parts += _card(run, path.parent)
@@ -152,9 +149,7 @@ def _card(run: RunSummary, base: Path) -> list[str]:
     out.append('<ul class="counts">')
     for outcome in reversed(ORDER):
         if run.counts.get(outcome):
-            out.append(
-                f'<li class="{outcome.value}-ink"><b>{run.counts[outcome]}</b> {escape(WORDS[outcome])}</li>'
-            )
+            out.append(f'<li class="{outcome.value}-ink"><b>{run.counts[outcome]}</b> {escape(WORDS[outcome])}</li>')
     for number, label in ((run.interrupted_tests, "interrupted"), (run.not_run, "not run")):
         if number:
             out.append(f'<li class="inconclusive-ink"><b>{number}</b> {label}</li>')

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.traces import Trace, Traces
+from reports.judged_marks import judged_marks
 from reports.plot import Level, Panel, Plot, Series, svg_plot
 from reports.run_folder import write_text
-from reports.stored import battery_data, load_events, load_test, load_traces
+from reports.stored import battery_data, load_events, load_judgements, load_test, load_traces
 
 FLAG_LIMIT = 8  # rows of flags that fit; those that never moved are left out first
 
@@ -35,27 +36,30 @@ def draw_test(folder: Path, traces: Traces, *, simulated: bool) -> str:
     test = load_test(folder)
     events, _ = load_events(folder)
     levels = _with_threshold(events)
+    judged = judged_marks(load_judgements(folder)[0])
     currents = [
         _series(trace, "A", "reference" if name == "reference_current" else "bms")
         for name, trace in traces.channels.items()
         if name in ("reference_current", "bms.pack_current") and len(trace)
     ]
     volts = [
-        _series(trace, "V", "reference" if name == "pack_side_voltage" else "other")
+        _series(trace, "V", {"pack_side_voltage": "reference", "bms.pack_voltage": "bms"}.get(name, "other"))
         for name, trace in traces.channels.items()
         if name in ("pack_side_voltage", "bench_side_voltage", "bms.pack_voltage") and len(trace)
     ]
     panels: list[Panel] = []
     if currents:
-        panels.append(Panel("current / A", tuple(currents), _levels(levels, "A")))
+        panels.append(Panel("current / A", tuple(currents), (*_levels(levels, "A"), *judged.levels)))
     if volts:
         panels.append(Panel("voltage / V", tuple(volts), _levels(levels, "V")))
     flags = _flags(traces)
     if flags:
         panels.append(Panel("flags", tuple(flags), steps=True))
-    marks = tuple((mark.at_s, mark.name) for mark in traces.marks)
+    marks = (*((mark.at_s, mark.name) for mark in traces.marks), *judged.marks)
     height = 130 + 165 * (len(panels) - bool(flags)) + 24 * len(flags)
-    return svg_plot(Plot(test.title, tuple(panels), marks, simulated=simulated, size=(900, height)))
+    return svg_plot(
+        Plot(test.title, tuple(panels), marks, tuple(judged.bands), simulated=simulated, size=(900, height))
+    )
 
 
 def _series(trace: Trace, unit: str, style: str) -> Series:

@@ -38,8 +38,8 @@ def svg_plot(plot: Plot) -> str:
         'font-family="system-ui, Segoe UI, Roboto, DejaVu Sans, sans-serif" font-size="11.5">',
         f"<title>{escape(plot.title)}</title>",
         f'<rect width="{width}" height="{height}" rx="6" fill="#ffffff"/>',
-        f'<text x="{LEFT}" y="17" font-size="13" font-weight="600" fill="#111827">{escape(plot.title[:100])}'
-        "</text>",
+        f'<text x="{LEFT}" y="17" font-size="13" font-weight="600" fill="#111827">'
+        f"{escape(_shortened(plot.title, width))}</text>",
     ]
     if plot.simulated:
         out.append(
@@ -80,6 +80,11 @@ def svg_plot(plot: Plot) -> str:
     out.extend(_marks(plot, x, bottom, begin_s, end_s))
     out.append("</svg>")
     return "\n".join(out)
+
+
+def _shortened(title: str, width: int) -> str:
+    room = int((width - LEFT - RIGHT - 100) / 7.4)  # letters of this size beside the word SIMULATED
+    return title if len(title) <= room else f"{title[: room - 1].rstrip()}…"
 
 
 def _panels(plot: Plot, x: X, bottom: int, begin_s: float, end_s: float) -> list[str]:

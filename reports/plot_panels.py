@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from xml.sax.saxutils import escape
 
 from reports.plot_parts import LEFT, LINES, RIGHT, Panel, Series, decimate, number, ticks
@@ -11,9 +12,7 @@ from reports.plot_parts import LEFT, LINES, RIGHT, Panel, Series, decimate, numb
 X = Callable[[float], float]
 
 
-def draw_lines(
-    panel: Panel, x: X, top: float, height: float, width: int, begin_s: float, end_s: float
-) -> list[str]:
+def draw_lines(panel: Panel, x: X, top: float, height: float, width: int, begin_s: float, end_s: float) -> list[str]:
     """Draw series with a common scale, their thresholds, and a legend in words."""
     low, high = _range(panel)
     bottom = top + height
@@ -54,7 +53,8 @@ def draw_lines(
         paint = f'fill="none" stroke="{colour}" stroke-width="{stroke}"' + (
             f' stroke-dasharray="{dash}"' if dash else ""
         )
-        for piece in _pieces(decimate(series.at_s, series.values)):
+        points = decimate(series.at_s, series.values)
+        for piece in _pieces(_held(points) if series.style == "bms" else points):
             path = " ".join(_outline([(round(x(at_s), 1), round(y(value), 1)) for at_s, value in piece]))
             if len(piece) == 1:
                 out.append(f'<circle cx="{x(piece[0][0]):.1f}" cy="{y(piece[0][1]):.1f}" r="2" fill="{colour}"/>')
@@ -69,9 +69,7 @@ def draw_lines(
     return out
 
 
-def draw_steps(
-    panel: Panel, x: X, top: float, height: float, width: int, begin_s: float, end_s: float
-) -> list[str]:
+def draw_steps(panel: Panel, x: X, top: float, height: float, width: int, begin_s: float, end_s: float) -> list[str]:
     """Draw flags one above the other: a thin line while down, a filled bar with the word while up."""
     row = height / max(1, len(panel.series))
     out: list[str] = []
@@ -107,6 +105,16 @@ def _up_times(series: Series, end_s: float) -> Iterable[tuple[float, float]]:
             up_s = None
     if up_s is not None:
         yield up_s, end_s
+
+
+def _held(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Let a reported value stand until the next one arrives: between them the BMS said nothing."""
+    held: list[tuple[float, float]] = points[:1]
+    for (_, before), (at_s, value) in pairwise(points):
+        if value != before:
+            held.append((at_s, before))
+        held.append((at_s, value))
+    return held
 
 
 def _outline(points: list[tuple[float, float]]) -> list[str]:

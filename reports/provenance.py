@@ -210,9 +210,7 @@ def _git(root: Path, *words: str) -> str | None:
     if git is None:
         return None
     try:
-        done = subprocess.run(
-            [git, "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=False
-        )
+        done = subprocess.run([git, "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -97,9 +97,7 @@ def rejudge_test(test: StoredTest, rule: RuleName | None = None) -> RejudgedTest
     return part
 
 
-def _again(
-    test: StoredTest, judgement: StoredJudgement, rule: RuleName | None
-) -> tuple[Rejudged | None, list[str]]:
+def _again(test: StoredTest, judgement: StoredJudgement, rule: RuleName | None) -> tuple[Rejudged | None, list[str]]:
     name: RuleName = rule or judgement.rule  # type: ignore[assignment]
     if name not in ("guarded", "simple", "binary"):
         return None, [f"{test.folder / 'judgements.jsonl'}: there is no decision rule {name!r}"]

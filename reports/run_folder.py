@@ -141,9 +141,7 @@ def find_run(name: str, parents: list[Path]) -> RunFolder:
     known = list_runs(parents)
     if name == "last":
         if not known:
-            raise BenchError(
-                f"there is no run yet in {', '.join(map(str, parents))}; start one with 'bmsbench run'"
-            )
+            raise BenchError(f"there is no run yet in {', '.join(map(str, parents))}; start one with 'bmsbench run'")
         return known[-1]
     for path in (Path(name), *(parent / name for parent in parents)):
         if path.name == "run.json":
@@ -164,8 +162,7 @@ def list_runs(parents: list[Path]) -> list[RunFolder]:
         for pattern in ("*/run.json", "*/*/run.json"):
             found.update(path.parent.resolve() for path in parent.glob(pattern))
     return [
-        RunFolder(path)
-        for path in sorted(found, key=lambda path: ((path / "run.json").stat().st_mtime_ns, path.name))
+        RunFolder(path) for path in sorted(found, key=lambda path: ((path / "run.json").stat().st_mtime_ns, path.name))
     ]
 
 

@@ -29,7 +29,7 @@ def measurement_table(rows: Iterable[Mapping[str, Any]]) -> str:
         rule = f"<br><small>rule: {escape(str(row['rule']))}</small>"
         at = f"<br><small>at {float(row['at_s']):.3f} s</small>"
         cells = (
-            (escape(str(row["name"])), "left"),
+            (escape(str(row["name"])).replace(": ", ":<br>"), "left"),
             (escape(value), "right"),
             (escape(expanded), "right"),
             (escape(limits), "left"),

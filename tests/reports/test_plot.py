@@ -11,7 +11,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.evidence import Measurement
 from bench.observer import Event
+from bench.uncertainty import Uncertain
+from bench.verdict import DecisionRule, Limits
 from reports.classify import Outcome
 from reports.plot import Band, Level, Panel, Plot, Series, decimate, svg_plot
 from reports.plot_parts import ticks
@@ -135,3 +138,29 @@ def test_the_plot_of_a_test_shows_currents_levels_flags_and_marks(tmp_path: Path
     ):
         assert f">{word}</text>" in text
     assert "bms.soc" not in text
+
+
+def test_a_judged_trip_brings_its_levels_instants_and_allowed_window(tmp_path: Path) -> None:
+    recorder = Recorder(RunFolder(tmp_path), simulated=False)
+    folder = recorder.begin_test("a.py::test_x", "trips in time")
+    for tick in range(100):
+        recorder.sample("reference_current", tick * 0.1, -115.5 if 2 < tick * 0.1 < 2.8 else 0.0)
+    trip = Measurement(
+        name="oc: trip delay at 115.5 A", value=Uncertain(0.7, 0.016, "s"), limits=Limits(0.45, 1.05), at_s=2.1
+    )
+    parameters = {"direction": "discharge", "threshold_a": 110.0, "must_trip_a": 115.5, "begin_s": 1.0, "end_s": 9.0}
+    recorder.judged("trips", parameters, DecisionRule(), [trip])
+    recorder.end_test(Outcome.PASSED)
+    recorder.close()
+    text = (folder / "plot.svg").read_text("utf-8")
+    for word in ("t0", "t_off", "t_off allowed: 0.45 to 1.05 s", "threshold: -110 A", "must trip: -115.5 A"):
+        assert f">{word}</text>" in text
+
+
+def test_a_reported_value_stands_until_the_next_one_arrives() -> None:
+    series = Series("BMS", [0.0, 1.0], [0.0, 10.0], "A", "bms")
+    points = re.search(r'points="([^"]*)"', svg_plot(Plot("held", (Panel("current / A", (series,)),))))
+    assert points is not None
+    places = [tuple(map(float, pair.split(","))) for pair in points[1].split()]
+    assert len(places) == 3
+    assert places[0][1] == places[1][1] and places[1][0] == places[2][0]

@@ -37,6 +37,7 @@ def recorder(tmp_path: Path) -> Recorder:
 def test_samples_come_back_with_every_digit(recorder: Recorder) -> None:
     dice = random.Random(3)
     expected = [(dice.random() * 1e3, dice.uniform(-1, 1) * 10 ** dice.randint(-12, 6)) for _ in range(2000)]
+    expected.sort()
     folder = recorder.begin_test("a.py::test_x", "x", 1)
     for at_s, value in expected:
         recorder.sample("reference_current", at_s, value)
