@@ -131,6 +131,7 @@ class CanSignal(SignalBase):
     message: str
     signal: str
     mux: int | None = Field(default=None, description="the multiplexer value the signal is sent under")
+    not_implemented: tuple[int, ...] = Field(default=(), description="raw patterns that mean 'no value'")
 
 
 class ModbusSignal(SignalBase):

@@ -20,12 +20,16 @@ def as_text(report: ReplayReport) -> str:
     for current in report.currents:
         lines += _current_lines(current, decoding)
         lines.append("")
+    if any(current.witnesses for current in report.currents):
+        lines += _wrap("note", "Witnesses are other signals of the same BMS: they show whether it agrees with itself.")
     for count in report.misfits:
         lines += _wrap(
             "does not fit",
             f"{count.ident}: {count.bad} of {count.frames} frames are nonsense ({count.first_problem}): a database of "
             f"another firmware version? Not used: {', '.join(count.signals)}",
         )
+    if report.misfits:
+        lines += _wrap("", "The other messages of this database may be of another version too.")
     still_bad = {
         name: number
         for name, number in decoding.undecodable.items()
@@ -36,8 +40,6 @@ def as_text(report: ReplayReport) -> str:
     for word, counts in (("not in database", decoding.unknown), ("not read", decoding.unused)):
         if counts:
             lines += _wrap(word, ", ".join(f"{ident} ({counts[ident]})" for ident in sorted(counts)))
-    if report.misfits:
-        lines += _wrap("", "The other messages of this database may be of another version too.")
     if decoding.error_frames:
         lines += _wrap("error frames", str(decoding.error_frames))
     for remark in decoding.remarks:

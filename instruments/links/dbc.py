@@ -14,7 +14,7 @@ from bench.loading import nearest
 from bench.profile import CanDbcLink, Profile
 from bench.signals import CanSignal
 from instruments.links.dbc_checks import check_signal, period_warning
-from instruments.links.values import Decoded, decoded
+from instruments.links.values import Decoded, decoded, not_implemented
 
 if TYPE_CHECKING:
     from cantools.database.can import Database, Message
@@ -48,7 +48,11 @@ class MessageDecoder:
         results = []
         for name, signal, entry, declared in self._wanted:
             raw = raws.get(entry.name)
-            if raw is not None:
+            if raw is None:
+                continue
+            if raw in signal.not_implemented or _unsigned(raw, entry.length) in signal.not_implemented:
+                results.append(not_implemented(name, _unsigned(raw, entry.length), f"message {self.name}"))
+            else:
                 number = float(entry.raw_to_scaled(raw, decode_choices=False))
                 results.append(decoded(name, signal, raw, number, declared))
         return results
@@ -117,6 +121,11 @@ class DbcMap:
                 raise DefinitionError(f"{key_path}: {name} = {value:g} does not fit into {entry.length} bits")
             raws[name] = raw
         return bytes(message.encode(raws, scaling=False, strict=False))
+
+
+def _unsigned(raw: float, bits: int) -> int:
+    """Return the bits of a raw number as they stand in the frame; a profile may write 0x8000 or -32768."""
+    return int(raw) & ((1 << bits) - 1)
 
 
 def load_database(path: Path, key_path: str) -> Database:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench.clock import Clock
+from bench.clock import Clock, ClockMisuse
 from bench.errors import DefinitionError, LinkError
 from bench.frames import CanFrame
 from bench.loading import nearest
@@ -213,7 +213,13 @@ class CanTransport:
                 try:
                     self._arrived(to_frame(message, at_s))
                 except Exception as problem:  # noqa: BLE001 - raised again at the owner's next sleep
-                    self._clock.at(self._clock.now(), partial(_raise, problem))
+                    self._hand_over(problem)
+
+    def _hand_over(self, problem: Exception) -> None:
+        try:
+            self._clock.at(self._clock.now(), partial(_raise, problem))
+        except ClockMisuse:  # the clock is closed, so nobody will sleep on it any more
+            self._lost = f"{type(problem).__name__}: {problem}"
 
 
 def _raise(problem: Exception) -> None:

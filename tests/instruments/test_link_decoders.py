@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.errors import BadFrame, DefinitionError, ReadingError
+from bench.errors import BadFrame, DefinitionError, NotImplementedByDut, ReadingError
 from bench.loading import validate
 from bench.profile import Profile, find_profile, load_profile
 from instruments.links.dbc import DbcMap, load_database
@@ -111,6 +111,17 @@ def test_the_sensor_of_a_real_vehicle(tmp_path: Path) -> None:
     recorded = ["000AFFFFF6FB", "000BFFFFF703", "000CFFFFF6E9", "000DFFFFF6E8", "000EFFFFF6D0"]
     decoded = [values(0x35C, data, table)["pack_current"] for data in recorded]
     assert decoded == pytest.approx([-2.309, -2.301, -2.327, -2.328, -2.352])
+
+
+@pytest.mark.parametrize("pattern", [0x80000000, -0x80000000])
+def test_a_pattern_for_no_value_is_no_number(tmp_path: Path, pattern: int) -> None:
+    """As int32 in mA the pattern would read as a calm -2 147 483 A."""
+    signal = {"message": "SensorCurrent", "signal": "Current", "unit": "mA", "not_implemented": [pattern]}
+    table = DbcMap(profile_with(tmp_path, SENSOR_DBC, signal), "can")
+    [result] = table.decoders[(0x35C, False)].decode(bytes.fromhex("000A80000000"))
+    assert isinstance(result.problem, NotImplementedByDut)
+    assert "0x80000000" in str(result.problem)
+    assert values(0x35C, "000A80000001", table)["pack_current"] == pytest.approx(-2147483.647)
 
 
 def test_an_eleven_bit_current_declared_unsigned_is_refused(tmp_path: Path) -> None:
