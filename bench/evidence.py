@@ -44,7 +44,10 @@ class Measurement:
             text = f"{found}, expected {expected}"
         else:
             unit = self.value.unit
-            text = f"{self.name}: {show(self.value.value, unit, self.value.expanded)}, expected {self.limits} {unit}"
+            signed = unit in SIGNED_UNITS
+            found = show(self.value.value, unit, self.value.expanded, signed=signed)
+            expected = self.limits.text(digits_for(self.value.expanded), signed=signed)
+            text = f"{self.name}: {found}, expected {expected} {unit}"
         if self.reference:
             text += f" (reference: {self.reference})"
         if self.verdict is not Verdict.PASS and self.hint:

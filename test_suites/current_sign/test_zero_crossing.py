@@ -61,9 +61,8 @@ def test_the_sign_follows_a_reversal(stand, expect, profile, to_direction):
     signal = profile.signals["pack_current"]
     flags = sorted({row.flag for row in profile.protections if row.flag is not None})
     with stimulus.holding(stand, -way.sign * level_a):
-        watch(stand, ("pack_current",))
+        begin_s = watch(stand, ("pack_current",)).begin_s
         stand.mark("reversal", f"to {to_direction}")
-        begin_s = stand.clock.now()
         stimulus.force(stand, way.sign * level_a)
         stimulus.settle(stand, way.sign * level_a)
         stand.clock.sleep(REVERSAL_S)
