@@ -21,31 +21,33 @@ ROLES = ("supply", "load", "bidirectional", "reference_meter", "pack_meter", "di
 class BenchSection(Frozen):
     """Name and clock."""
 
-    name: str
-    title: str = ""
-    clock: Literal["simulated", "wall"]
-    simulated: bool
-    location: str = ""
+    name: str = Field(description="the bench's name in reports")
+    title: str = Field(default="", description="one line about it")
+    clock: Literal["simulated", "wall"] = Field(
+        description="simulated: time made by the program, addresses virtual:NAME; wall: real time"
+    )
+    simulated: bool = Field(description="true: no hardware; false is refused until the guardian exists")
+    location: str = Field(default="", description="where it stands")
 
 
 class Measuring(Frozen):
     """How a meter is set: range in volts, integration in power line cycles."""
 
-    range_v: float = Field(gt=0)
-    power_line_cycles: float = Field(default=1.0, gt=0)
+    range_v: float = Field(gt=0, description="measuring range")
+    power_line_cycles: float = Field(default=1.0, gt=0, description="integration time of a reading")
 
 
 class InstrumentSection(Frozen):
     """One instrument on the table."""
 
-    driver: str
-    address: str
+    driver: str = Field(description="file name of its driver")
+    address: str = Field(description="virtual:NAME, tcp:HOST:PORT, visa:RESOURCE or serial:PORT")
     model: str = Field(default="", description="what the driver must find")
     serial: str = Field(default="", description="the serial number the driver must find, if known")
     accuracy: dict[str, Accuracy] = Field(default_factory=dict, description="per quantity: voltage, current")
-    calibrated: datetime.date | None = None
-    calibration_due: datetime.date | None = None
-    certificate: str = ""
+    calibrated: datetime.date | None = Field(default=None, description="date of the calibration")
+    calibration_due: datetime.date | None = Field(default=None, description="date until which it holds")
+    certificate: str = Field(default="", description="number of the certificate")
     integration_s: float = Field(default=0.0, ge=0.0, description="averaging time of one reading")
     measuring: Measuring | None = Field(default=None, description="for meters")
     options: dict[str, Any] = Field(default_factory=dict, description="the driver's own options")
@@ -55,17 +57,17 @@ class InstrumentSection(Frozen):
 class CanBinding(Frozen):
     """Which adapter a CAN link uses."""
 
-    medium: Literal["can"]
-    interface: str
-    channel: str = ""
-    options: dict[str, Any] = Field(default_factory=dict)
+    medium: Literal["can"] = Field(description="a CAN adapter")
+    interface: str = Field(description="name of a python-can interface")
+    channel: str = Field(default="", description="its channel")
+    options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the interface")
 
 
 class ModbusBinding(Frozen):
     """Which port or host a Modbus link uses."""
 
-    medium: Literal["modbus"]
-    address: str
+    medium: Literal["modbus"] = Field(description="a Modbus connection")
+    address: str = Field(description="virtual:NAME, tcp:HOST:PORT or serial:PORT")
 
 
 Binding = Annotated[CanBinding | ModbusBinding, Field(discriminator="medium")]
@@ -74,13 +76,15 @@ Binding = Annotated[CanBinding | ModbusBinding, Field(discriminator="medium")]
 class ReferenceShunt(Frozen):
     """The bench's own shunt, in the one branch common to source and sink."""
 
-    ohm: float = Field(gt=0)
+    ohm: float = Field(gt=0, description="resistance")
     positive_means: Literal["charge", "discharge"] = Field(description="what a positive meter reading means")
     range_a: float = Field(gt=0, description="range of the reference current")
     uncertainty_pct: float = Field(gt=0, description="calibration, expanded (k = 2)")
-    drift_pct: float = Field(default=0.0, ge=0)
-    tempco_ppm_per_k: float = Field(default=0.0, ge=0)
-    temperature_span_k: float = Field(default=0.0, ge=0)
+    drift_pct: float = Field(default=0.0, ge=0, description="limit of drift since its calibration")
+    tempco_ppm_per_k: float = Field(default=0.0, ge=0, description="limit of its temperature coefficient")
+    temperature_span_k: float = Field(
+        default=0.0, ge=0, description="how far its temperature may be from that of its calibration"
+    )
     thermal_emf_v: float = Field(default=0.0, ge=0, description="limit of thermo-electric voltage")
 
     @property
@@ -107,14 +111,16 @@ class ReferenceShunt(Frozen):
 class Topology(Frozen):
     """How it is wired."""
 
-    current_path: Literal["power"] = "power"
-    cells: Literal["pack"] = "pack"
-    reference_shunt: ReferenceShunt
-    remote_sense: Literal["none", "bench_side", "pack_side"] = "none"
-    fuse_a: float = Field(gt=0)
-    wiring_a: float = Field(gt=0)
-    disconnect_a: float = Field(gt=0)
-    voltage_class: Literal["extra_low", "high"] = "extra_low"
+    current_path: Literal["power"] = Field(default="power", description="the real current flows through the BMS")
+    cells: Literal["pack"] = Field(default="pack", description="real (or virtual) cells, no emulator")
+    reference_shunt: ReferenceShunt = Field(description="the bench's own shunt")
+    remote_sense: Literal["none", "bench_side", "pack_side"] = Field(
+        default="none", description="where sense leads go; never across the BMS's switch"
+    )
+    fuse_a: float = Field(gt=0, description="rating of the fuse")
+    wiring_a: float = Field(gt=0, description="rating of the power leads")
+    disconnect_a: float = Field(gt=0, description="rating of the disconnect")
+    voltage_class: Literal["extra_low", "high"] = Field(default="extra_low", description="high: above 60 V")
     lead_ohm: float = Field(default=0.002, ge=0, description="declared resistance of the power leads")
     references: dict[str, str] = Field(
         default_factory=dict,
@@ -125,36 +131,36 @@ class Topology(Frozen):
 class Envelope(Frozen):
     """What nothing may leave."""
 
-    max_v: float = Field(gt=0)
-    min_v: float = Field(ge=0)
-    charge_a: float = Field(gt=0)
-    discharge_a: float = Field(gt=0)
-    max_w: float = Field(gt=0)
-    max_degc: float = 60.0
-    min_degc: float = 0.0
+    max_v: float = Field(gt=0, description="of the pack")
+    min_v: float = Field(ge=0, description="of the pack")
+    charge_a: float = Field(gt=0, description="magnitude")
+    discharge_a: float = Field(gt=0, description="magnitude")
+    max_w: float = Field(gt=0, description="magnitude")
+    max_degc: float = Field(default=60.0, description="of the cells")
+    min_degc: float = Field(default=0.0, description="of the cells")
     energy_wh: float = Field(gt=0, description="per test, either direction")
 
 
 class Environment(Frozen):
     """Ambient, as far as it is declared rather than measured."""
 
-    temperature_degc: float | None = None
-    humidity_pct: float | None = None
+    temperature_degc: float | None = Field(default=None, description="ambient")
+    humidity_pct: float | None = Field(default=None, description="relative")
 
 
 class Definition(Frozen):
     """Everything a bench file says. `source` is the file it came from."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1] = Field(default=1, description="version of this format")
     bench: BenchSection
     instruments: dict[str, InstrumentSection] = Field(min_length=1)
-    roles: dict[str, str]
+    roles: dict[str, str] = Field(description="which instrument plays which role")
     links: dict[str, Binding] = Field(min_length=1)
     topology: Topology
     envelope: Envelope
     environment: Environment = Environment()
-    interlock: str = ""
-    emergency_stop: str = ""
+    interlock: str = Field(default="", description="how the interlock is wired; mandatory above 60 V")
+    emergency_stop: str = Field(default="", description="how the emergency stop is wired")
     source: Path = Field(default=Path(), exclude=True)
 
     @model_validator(mode="after")

@@ -19,16 +19,18 @@ SEVERITY: dict[Level, int] = {"information": 0, "warning": 1, "protection": 2}
 class Bms(Frozen):
     """What it is."""
 
-    maker: str
-    model: str
-    cells: int = Field(gt=0)
-    capacity_ah: float = Field(gt=0)
-    chemistry: Literal["lfp"] = "lfp"
+    maker: str = Field(description="who makes it")
+    model: str = Field(description="which model, and in which configuration")
+    cells: int = Field(gt=0, description="cells in series")
+    capacity_ah: float = Field(gt=0, description="nominal capacity")
+    chemistry: Literal["lfp"] = Field(default="lfp", description="decides the open-circuit voltage of the virtual pack")
     upper_limit_cell_v: float = Field(gt=0, description="upper limit charging voltage of one cell")
     measuring_range_a: float = Field(gt=0, description="end of the range of the pack current")
-    switches: tuple[str, ...] = Field(min_length=1)
-    firmware: str = ""
-    remark: str = ""
+    switches: tuple[str, ...] = Field(
+        min_length=1, description="what it opens: charge and discharge, or main_plus, main_minus, precharge; fuse"
+    )
+    firmware: str = Field(default="", description="version that this file describes")
+    remark: str = Field(default="", description="anything a reader of a report should know")
 
     @model_validator(mode="after")
     def _switches_are_known(self) -> Bms:
@@ -49,38 +51,38 @@ class Bms(Frozen):
 class Absolute(Frozen):
     """Limits that no test may leave, whatever the protections say."""
 
-    charge_a: float = Field(gt=0)
-    discharge_a: float = Field(gt=0)
-    cell_high_v: float = Field(gt=0)
-    cell_low_v: float = Field(gt=0)
-    temperature_high_degc: float = 80.0
-    temperature_low_degc: float = -40.0
+    charge_a: float = Field(gt=0, description="magnitude")
+    discharge_a: float = Field(gt=0, description="magnitude")
+    cell_high_v: float = Field(gt=0, description="of one cell")
+    cell_low_v: float = Field(gt=0, description="of one cell")
+    temperature_high_degc: float = Field(default=80.0, description="of a cell")
+    temperature_low_degc: float = Field(default=-40.0, description="of a cell")
 
 
 class Tolerates(Frozen):
     """What the unit survives; a test that needs more is refused."""
 
     body_diode_a: float = Field(default=0.0, ge=0.0, description="continuous current through a body diode")
-    open_sense_wire: bool = False
-    reversed_sense_wires: bool = False
+    open_sense_wire: bool = Field(default=False, description="a cell's sense wire may be opened")
+    reversed_sense_wires: bool = Field(default=False, description="sense wires may be exchanged")
 
 
 class CanDbcLink(Frozen):
     """A CAN bus described by a database file that lies beside the profile."""
 
-    kind: Literal["can_dbc"]
-    dbc: str
-    bitrate: int = 500_000
+    kind: Literal["can_dbc"] = Field(description="a CAN bus with a database")
+    dbc: str = Field(description="the database file, beside the profile")
+    bitrate: int = Field(default=500_000, description="bit/s")
 
 
 class ModbusLink(Frozen):
     """A Modbus map, polled."""
 
-    kind: Literal["modbus"]
-    framing: Literal["rtu", "tcp"] = "rtu"
-    unit_id: int = Field(ge=0, le=255)
+    kind: Literal["modbus"] = Field(description="a Modbus map, polled")
+    framing: Literal["rtu", "tcp"] = Field(default="rtu", description="rtu: with checksum; tcp: with MBAP header")
+    unit_id: int = Field(ge=0, le=255, description="the address that the BMS answers to")
     poll_s: float = Field(gt=0, description="how often the bench polls")
-    baudrate: int = 9600
+    baudrate: int = Field(default=9600, description="bit/s, where the link is serial")
 
 
 Link = Annotated[CanDbcLink | ModbusLink, Field(discriminator="kind")]
@@ -89,34 +91,34 @@ Link = Annotated[CanDbcLink | ModbusLink, Field(discriminator="kind")]
 class Step(Frozen):
     """One step to operation: what to request, and the state word to wait for."""
 
-    request: dict[str, float]
-    until: str
-    timeout_s: float = Field(gt=0)
+    request: dict[str, float] = Field(description="what to send: signals of the request message and their numbers")
+    until: str = Field(description="state word to wait for")
+    timeout_s: float = Field(gt=0, description="how long to wait for it")
     wait_s: float = Field(default=0.0, ge=0.0, description="minimum time in that state before going on")
 
 
 class StateRequest(Frozen):
     """The bench must send a request cyclically; without it the BMS leaves operation."""
 
-    kind: Literal["state_request"]
-    link: str
-    message: str
-    period_s: float = Field(gt=0)
+    kind: Literal["state_request"] = Field(description="the bench asks for a state, cyclically")
+    link: str = Field(description="on which link")
+    message: str = Field(description="message that carries the request")
+    period_s: float = Field(gt=0, description="how often it is sent")
     period_window_s: tuple[float, float] | None = Field(default=None, description="what the BMS accepts")
     state: str = Field(default="state", description="name of the signal that tells the state")
     operating: str = Field(description="the state word in which the switches are closed")
     error: str = Field(description="the state word after a fatal fault")
-    sequence: tuple[Step, ...] = Field(min_length=1)
+    sequence: tuple[Step, ...] = Field(min_length=1, description="steps from power-on to operation")
     open: dict[str, float] = Field(description="the request that opens the switches")
     clear: dict[str, float] = Field(description="the request that clears persistent flags")
-    precharge_s: float = Field(default=0.5, ge=0)
+    precharge_s: float = Field(default=0.5, ge=0, description="time that precharging takes")
     reclose_wait_s: float = Field(default=0.0, ge=0, description="pause the BMS needs between closings")
 
 
 class AlwaysOn(Frozen):
     """The BMS closes its switches by itself and cannot be asked to open them."""
 
-    kind: Literal["always_on"]
+    kind: Literal["always_on"] = Field(description="it closes its switches by itself")
     settle_s: float = Field(default=2.0, ge=0, description="from power-on to closed switches")
 
 
@@ -135,7 +137,7 @@ class Behaviour(Frozen):
 class Profile(Frozen):
     """Everything a profile file says. `source` is the file it came from."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1] = Field(default=1, description="version of this format")
     bms: Bms
     absolute: Absolute
     tolerates: Tolerates = Tolerates()

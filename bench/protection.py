@@ -64,8 +64,8 @@ DEFAULT_UNIT = {"current": "A", "voltage": "V", "temperature": "degC"}
 class DelayWindow(Frozen):
     """From the stimulus crossing the threshold to the end of the current, in seconds."""
 
-    min: float = Field(ge=0.0)
-    max: float = Field(gt=0.0)
+    min: float = Field(ge=0.0, description="s, earliest")
+    max: float = Field(gt=0.0, description="s, latest")
 
     @model_validator(mode="after")
     def _in_order(self) -> DelayWindow:
@@ -82,9 +82,11 @@ class Release(Frozen):
     gone. `opposite_current`: on current of the other direction.
     """
 
-    kind: Literal["time", "value", "command", "opposite_current"]
-    after_s: float = Field(default=0.0, ge=0.0)
-    value: float | None = None
+    kind: Literal["time", "value", "command", "opposite_current"] = Field(
+        description="by itself after a time, at a value, by command, or by current of the other direction"
+    )
+    after_s: float = Field(default=0.0, ge=0.0, description="for a release by time")
+    value: float | None = Field(default=None, description="for a release by value, in the protection's unit")
 
     @model_validator(mode="after")
     def _complete(self) -> Release:
@@ -98,20 +100,22 @@ class Release(Frozen):
 class Protection(Frozen):
     """One row of a profile: a promise with threshold, time, direction, switch, flag and release."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    kind: KindName
-    level: Level = "protection"
-    threshold: float
-    unit: str = ""
-    tolerance: float = Field(ge=0.0)
-    delay_s: DelayWindow
-    flag_delay_s: DelayWindow | None = None
-    opens: tuple[str, ...] = ()
-    release: Release
-    latched: bool = False
-    lockout_count: int | None = Field(default=None, ge=1)
-    flag: str | None = None
-    requirements: tuple[str, ...] = ()
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="how tests and reports call it")
+    kind: KindName = Field(description="what it watches, and in which direction")
+    level: Level = Field(default="protection", description="only a protection opens switches")
+    threshold: float = Field(description="where it acts, in unit; a magnitude for currents")
+    unit: str = Field(default="", description="of threshold, tolerance and release.value; default A, V or degC by kind")
+    tolerance: float = Field(ge=0.0, description="how far the true threshold may be off, in unit")
+    delay_s: DelayWindow = Field(description="from crossing the threshold to the end of the current")
+    flag_delay_s: DelayWindow | None = Field(
+        default=None, description="from crossing the threshold to the flag, where promised"
+    )
+    opens: tuple[str, ...] = Field(default=(), description="which switches it opens")
+    release: Release = Field(description="how it lets go again")
+    latched: bool = Field(default=False, description="stays tripped until it is released by command")
+    lockout_count: int | None = Field(default=None, ge=1, description="locks after this many trips")
+    flag: str | None = Field(default=None, description="signal that tells of it")
+    requirements: tuple[str, ...] = Field(default=(), description="requirement ids it gives evidence for")
 
     @model_validator(mode="after")
     def _consistent(self) -> Protection:
