@@ -18,27 +18,33 @@ SIGNED = ("current", "power", "charge", "energy")
 class Observed(Frozen):
     """When and on what a sign was observed with an injected current."""
 
-    date: str
-    firmware: str = ""
-    bench: str = ""
+    date: str = Field(description="when it was observed")
+    firmware: str = Field(default="", description="on which firmware")
+    bench: str = Field(default="", description="on which bench")
 
 
 class SignalBase(Frozen):
     """What every link has in common."""
 
-    link: str
-    unit: str = "1"
-    positive_means: Literal["charge", "discharge", "magnitude"] | None = None
-    provenance: Provenance | None = None
-    observed: Observed | None = None
+    link: str = Field(description="name of one of the links")
+    unit: str = Field(default="1", description="what one unit of the decoded number is")
+    positive_means: Literal["charge", "discharge", "magnitude"] | None = Field(
+        default=None, description="mandatory for current, power, charge and energy"
+    )
+    provenance: Provenance | None = Field(
+        default=None, description="how the sign is known; mandatory with positive_means"
+    )
+    observed: Observed | None = Field(default=None, description="mandatory with provenance = observed")
     period_s: float = Field(gt=0.0, description="how often the BMS renews the value")
-    stale_after_s: float | None = Field(default=None, gt=0.0)
+    stale_after_s: float | None = Field(
+        default=None, gt=0.0, description="older values are refused; default three periods"
+    )
     accuracy: Accuracy | None = Field(default=None, description="in the signal's unit")
     dead_band: float = Field(default=0.0, ge=0.0, description="reads 0 below this, in the signal's unit")
     range: tuple[float, float] | None = Field(default=None, description="plausible values, in the signal's unit")
     values: dict[int, str] = Field(default_factory=dict, description="words for the values of an enumeration")
     active_low: bool = Field(default=False, description="for flags: 0 on the wire means active")
-    description: str = ""
+    description: str = Field(default="", description="anything a reader should know")
 
     @model_validator(mode="after")
     def _sign_is_declared(self) -> SignalBase:
@@ -127,9 +133,9 @@ class SignalBase(Frozen):
 class CanSignal(SignalBase):
     """A signal in a message of the link's database."""
 
-    kind: Literal["can_dbc"] = "can_dbc"
-    message: str
-    signal: str
+    kind: Literal["can_dbc"] = Field(default="can_dbc", description="taken from the link")
+    message: str = Field(description="message name in the database")
+    signal: str = Field(description="signal name in the database")
     mux: int | None = Field(default=None, description="the multiplexer value the signal is sent under")
     not_implemented: tuple[int, ...] = Field(default=(), description="raw patterns that mean 'no value'")
 
@@ -137,12 +143,14 @@ class CanSignal(SignalBase):
 class ModbusSignal(SignalBase):
     """A register, or bits of one."""
 
-    kind: Literal["modbus"] = "modbus"
+    kind: Literal["modbus"] = Field(default="modbus", description="taken from the link")
     unit_id: int | None = Field(default=None, ge=0, le=255, description="if it differs from the link's")
-    function: Literal[1, 2, 3, 4] = 4
-    address: int = Field(ge=0, le=0xFFFF)
-    type: Literal["int16", "uint16", "int32", "uint32", "float32", "bit"]
-    word_order: Literal["high_first", "low_first"] = "high_first"
+    function: Literal[1, 2, 3, 4] = Field(default=4, description="Modbus function that reads it")
+    address: int = Field(ge=0, le=0xFFFF, description="register or bit number")
+    type: Literal["int16", "uint16", "int32", "uint32", "float32", "bit"] = Field(
+        description="how the registers are read"
+    )
+    word_order: Literal["high_first", "low_first"] = Field(default="high_first", description="of 32 bit values")
     bit: int | None = Field(default=None, ge=0, le=15, description="bit of a register, 0 is the least")
     scale: float = Field(default=1.0, description="signal's unit per count")
     zero: float = Field(default=0.0, description="raw count that means zero (offset binary)")
