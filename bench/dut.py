@@ -141,6 +141,12 @@ class Dut:
             if not health.proven:
                 raise LinkError(f"link {name} to {self.profile.name}: {health.evidence}")
 
+    @property
+    def request_period_s(self) -> float:
+        """How long a changed request may wait for its slot, in seconds; 0 for a BMS that takes none."""
+        operation = self.profile.operation
+        return operation.period_s if isinstance(operation, StateRequest) else 0.0
+
     def ask_open(self) -> str:
         """Ask the BMS to open its switches; return what was done in words.
 

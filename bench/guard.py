@@ -7,7 +7,6 @@ the envelope, arms the abort of every provocation, and takes the way out.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -26,13 +25,11 @@ from bench.roles import (
     PowerInstrument,
     Switch,
 )
-from bench.shield import shielded
 from bench.traces import Traces
-from bench.way_out import SafeReport, Step, StepResult, run_stage
+from bench.way_out import SafeReport, StepResult, switch_off, take_way_out
 
 WATCH_S = 0.1  # period of the watch
 FAST_S = 0.02  # period of the reference current during a provocation
-OFF_WITHIN_S = 2.0
 OVERVOLTAGE_MARGIN = 1.03  # instruments' own over-voltage trip, beyond the envelope
 OVERCURRENT_MARGIN = 1.10  # instruments' own over-current trip, beyond the envelope: the BMS acts first
 
@@ -177,11 +174,18 @@ class Guard:
         self._sample("reference_current", self._current)
 
     def _sample(self, channel: str, measure: Callable[[], float]) -> float | None:
-        """Take one sample; one that is not due yet is left to the next tick."""
+        """Take one sample; one that is not due yet is left to the next tick.
+
+        Raises:
+            BenchError: it cannot be had. A guard that cannot see opens everything first.
+        """
         try:
             value = float(measure())
         except NotDue:
             return None
+        except BenchError as problem:
+            self._open_blindly(channel, problem)
+            raise
         self._keep(channel, self._clock.now(), value)
         return value
 
@@ -222,9 +226,16 @@ class Guard:
         failed = "; ".join(str(result) for result in results if not result.done)
         raise SafetyError(f"envelope breached: {what}; outputs were switched off{': ' + failed if failed else ''}")
 
-    def _outputs_off_now(self) -> list[StepResult]:
-        steps: list[Step] = [(role, _quiet(part.output_off)) for role, part in self._power.items()]
-        return run_stage(self._clock, "outputs off", steps)
+    def _open_blindly(self, channel: str, problem: BenchError) -> None:
+        if self.breach:
+            return
+        self.breach = f"{channel} could not be watched: {problem}"
+        results = self._outputs_off_now(blind=True)
+        failed = [str(result) for result in results if not result.done]
+        self._event("mark", "blind", detail="; ".join([self.breach, *failed]))
+
+    def _outputs_off_now(self, *, blind: bool = False) -> list[StepResult]:
+        return switch_off(self._clock, self._power, self._disconnect, blind=blind)
 
     # -- provocations ------------------------------------------------------------------------------------------
 
@@ -257,64 +268,14 @@ class Guard:
     # -- the way out -------------------------------------------------------------------------------------------
 
     def make_safe(self, reason: str) -> SafeReport:
-        """Take the way out; never raises, the report says whether the bench is safe."""
-        with shielded():
-            self.stop_watch()
-            steps: list[StepResult] = []
-            to_zero: list[Step] = [(role, _to_zero(part)) for role, part in self._power.items()]
-            steps += run_stage(self._clock, "current to zero", to_zero)
-            ask: list[Step] = [("bms", self._dut.ask_open)] if self._dut is not None else []
-            steps += run_stage(self._clock, "BMS asked to open", ask)
-            off: list[Step] = [(role, _quiet(part.output_off)) for role, part in self._power.items()]
-            steps += run_stage(self._clock, "outputs off", off)
-            opened: list[Step] = (
-                [("disconnect", _quiet(self._disconnect.open_contact))] if self._disconnect is not None else []
-            )
-            steps += run_stage(self._clock, "disconnect open", opened)
-            if self._disconnect is None:
-                steps.append(StepResult("disconnect open", "disconnect", True, "this bench has none"))
-            report = self._measure_off(tuple(steps))
-            text = f"made safe ({reason}): {report.text}"
-            self._event("safe", text, safe=report.safe, lines=report.lines())
-            return report
+        """Take the way out; never raises, the report says whether the bench is safe.
 
-    def _measure_off(self, steps: tuple[StepResult, ...]) -> SafeReport:
-        reference = self._reference
-        if reference is None:
-            asked = all(step.done for step in steps if step.stage in ("outputs off", "disconnect open"))
-            return SafeReport(steps, asked, None, "no reference was open yet; outputs asked, not measured")
-        limit_a = reference.off_limit_a
-        current_a = math.nan
-        problem = ""
-
-        deadline_s = self._clock.now() + OFF_WITHIN_S
-        off = False
-        while not off:
-            try:
-                current_a = reference.current()
-                off = abs(current_a) < limit_a
-            except BenchError as error:
-                problem = str(error)
-            if self._clock.now() >= deadline_s:
-                break
-            if not off:
-                problem = self._pause(0.05) or problem
-        if off:
-            text = f"current {show(current_a, 'A', reference.current_uncertainty(current_a))} (measured)"
-            return SafeReport(steps, True, current_a, text)
-        if math.isnan(current_a):
-            return SafeReport(steps, False, None, f"the current could not be measured: {problem}")
-        return SafeReport(
-            steps, False, current_a, f"current still {current_a:+.3f} A after {OFF_WITHIN_S:g} s, not off"
-        )
-
-    def _pause(self, seconds: float) -> str:
-        """Sleep; what a callback left behind is told, not raised: the way out goes on."""
-        try:
-            self._clock.sleep(seconds)
-        except Exception as error:  # noqa: BLE001 - recorded in the report
-            return f"{type(error).__name__}: {error}"
-        return ""
+        Whoever calls it does so inside `bench.shield.shielded`, so that no signal interrupts it.
+        """
+        self.stop_watch()
+        report = take_way_out(self._clock, self._power, self._disconnect, self._dut, self._reference)
+        self._event("safe", f"made safe ({reason}): {report.text}", safe=report.safe, lines=report.lines())
+        return report
 
     def _event(self, kind: Any, text: str, **data: object) -> None:
         self._observers.event(Event(kind, self._clock.now(), text, dict(data)))
@@ -322,24 +283,3 @@ class Guard:
 
 def _count_alarms(instrument: PowerInstrument) -> float:
     return float(len(instrument.get_alarms()))
-
-
-def _quiet(action: Callable[[], None]) -> Callable[[], str | None]:
-    def run() -> str | None:
-        action()
-        return None
-
-    return run
-
-
-def _to_zero(part: PowerInstrument) -> Callable[[], str | None]:
-    """Set every current of an instrument to zero, whichever setters its role has."""
-
-    def run() -> str | None:
-        for name in ("set_current_limit", "set_current", "set_source_current", "set_sink_current"):
-            setter = getattr(part, name, None)
-            if setter is not None:
-                setter(0.0)
-        return None
-
-    return run

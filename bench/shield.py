@@ -1,38 +1,100 @@
-"""While a bench is being made safe, nobody's impatience may interrupt it."""
+"""Ctrl-C and SIGTERM around an open bench: the first one leaves it safely, and nobody's impatience interrupts that.
+
+Python acts on signals in the main thread alone; elsewhere both blocks do nothing.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
+
+from bench.errors import SafetyError
+
+NUMBERS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+PATIENCE = 3  # from this many on, a signal interrupts again: something hangs before the way out is reached
+
+
+def tell(text: str) -> None:
+    """Write a line to the terminal, past whatever captures output; safe inside a signal handler."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # no terminal: nobody to be told
+        os.write(sys.__stderr__.fileno(), f"{text}\n".encode(errors="replace"))  # type: ignore[union-attr]
 
 
 @contextlib.contextmanager
-def shielded(note: str = "making the bench safe, please wait") -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM until the block is over, then let the first of them act.
+def leaving_on_signals() -> Iterator[None]:
+    """Let the first signal raise `KeyboardInterrupt`, so that the way out is taken; following ones are told to wait.
 
-    Only the main thread receives signals; elsewhere the block runs as it is.
+    Signals that somebody else has taken over already (a run under pytest) are left to him.
     """
-    if threading.current_thread() is not threading.main_thread():
+    heard = 0
+
+    def act(number: int, frame: FrameType | None) -> None:
+        nonlocal heard
+        heard += 1
+        if heard == 1 or heard > PATIENCE:
+            tell(f"\n{signal.Signals(number).name}: leaving the bench safely")
+            raise KeyboardInterrupt(signal.Signals(number).name)
+        tell("the bench is being made safe, please wait")
+
+    with _handling(act, only_default=True):
         yield
-        return
-    caught: list[int] = []
+
+
+@contextlib.contextmanager
+def shielded(note: str = "the bench is being made safe, please wait") -> Iterator[None]:
+    """Hold signals back until the block is over, then let the first of them act as it would have.
+
+    Nothing outranks a bench that is not safe: a `SafetyError` that leaves the block is not replaced.
+    """
+    held: list[int] = []
 
     def later(number: int, frame: FrameType | None) -> None:
-        if not caught:
-            print(f"\n{note}", flush=True)
-        caught.append(number)
+        held.append(number)
+        tell(f"\n{note}")
 
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP"):
-        numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, later) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
+    with _handling(later) as before:
+        try:
+            yield
+        except SafetyError:
+            held.clear()
+            raise
+        finally:
+            _restore(before)
+            if held:
+                _deliver(held[0], before.get(held[0]))
+
+
+def _deliver(number: int, handler: Any) -> None:
+    if callable(handler):
+        handler(number, None)
+    elif handler is not signal.SIG_IGN:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+@contextlib.contextmanager
+def _handling(handler: Any, *, only_default: bool = False) -> Iterator[dict[int, Any]]:
+    """Install a handler, and give back what was there before."""
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in NUMBERS:
+            there = signal.getsignal(number)
+            if only_default and there not in (signal.SIG_DFL, signal.default_int_handler):
+                continue
+            before[number] = there
             signal.signal(number, handler)
-    if caught:
-        raise KeyboardInterrupt(f"signal {caught[0]} while the bench was made safe")
+    try:
+        yield before
+    finally:
+        _restore(before)
+
+
+def _restore(before: dict[int, Any]) -> None:
+    for number, handler in before.items():
+        # A handler that was not installed from Python is reported as None and cannot be given back.
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -7,15 +7,29 @@ in simulated time, where nothing of ours may talk from another thread.
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.clock import Clock
+from bench.dut import Dut
+from bench.errors import BenchError
+from bench.quantities import show
+from bench.reference import Reference
+from bench.roles import PowerInstrument, Switch
 
-STEP_DEADLINE_S = 3.0  # longer than an instrument's time-out, so that a silent one is named as such
+# What a hung instrument may cost while current flows: after these two deadlines the disconnect opens. A healthy one
+# needs a few hundredths of a second; one that is late goes on in its own thread.
+TO_ZERO_S = 1.0
+OFF_S = 2.0
+STEP_DEADLINE_S = 3.0  # of everything else; longer than a time-out, so that a silent instrument is named as such
+OFF_WITHIN_S = 2.0
+_PAUSE_S = 0.05
 
 Step = tuple[str, Callable[[], str | None]]
+# Stages without which a bench has not been left as it should be, even where the current is off.
+MUST_WORK = ("current to zero", "outputs off", "disconnect open")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +54,21 @@ class SafeReport:
     current_a: float | None
     text: str
 
+    @property
+    def failed(self) -> tuple[StepResult, ...]:
+        """The steps that should have worked and did not: the bench is broken, even where it is safe."""
+        return tuple(step for step in self.steps if not step.done and step.stage in MUST_WORK)
+
     def lines(self) -> list[str]:
         """Return the steps and the measured end, a line each."""
         return [*(str(step) for step in self.steps), self.text]
 
 
-def run_stage(clock: Clock, stage: str, steps: Sequence[Step]) -> list[StepResult]:
-    """Give every step its chance, whatever happens to the others."""
-    if clock.simulated or len(steps) < 2:
+def run_stage(
+    clock: Clock, stage: str, steps: Sequence[Step], *, deadline_s: float = STEP_DEADLINE_S
+) -> list[StepResult]:
+    """Give every step its chance, whatever happens to the others; on the wall each has `deadline_s`."""
+    if clock.simulated:
         return [_attempt(stage, name, action) for name, action in steps]
     results: dict[str, StepResult] = {}
 
@@ -57,12 +78,11 @@ def run_stage(clock: Clock, stage: str, steps: Sequence[Step]) -> list[StepResul
     threads = [threading.Thread(target=run, args=step, name=f"safe-{step[0]}", daemon=True) for step in steps]
     for thread in threads:
         thread.start()
-    deadline_s = clock.now() + STEP_DEADLINE_S
+    end_s = clock.now() + deadline_s
     for thread in threads:
-        thread.join(max(0.0, deadline_s - clock.now()))
-    return [
-        results.get(name, StepResult(stage, name, False, f"no end within {STEP_DEADLINE_S:g} s")) for name, _ in steps
-    ]
+        thread.join(max(0.0, end_s - clock.now()))
+    late = f"no end within {deadline_s:g} s"
+    return [results.get(name, StepResult(stage, name, False, late)) for name, _ in steps]
 
 
 def _attempt(stage: str, name: str, action: Callable[[], str | None]) -> StepResult:
@@ -70,3 +90,116 @@ def _attempt(stage: str, name: str, action: Callable[[], str | None]) -> StepRes
         return StepResult(stage, name, True, action() or "")
     except Exception as problem:  # noqa: BLE001 - recorded, and the next step must get its chance
         return StepResult(stage, name, False, f"{type(problem).__name__}: {problem}")
+
+
+def switch_off(
+    clock: Clock, power: Mapping[str, PowerInstrument], disconnect: Switch | None, *, blind: bool = False
+) -> list[StepResult]:
+    """Switch all outputs off at once; where one does not obey, open the disconnect too.
+
+    `blind`: an instrument does not answer any more, so the disconnect opens at once, without waiting for the outputs.
+    """
+    off: list[Step] = [(role, _quiet(part.output_off)) for role, part in power.items()]
+    opened: list[Step] = [] if disconnect is None else [("disconnect", _quiet(disconnect.open_contact))]
+    if blind:
+        return run_stage(clock, "outputs off", [*opened, *off], deadline_s=OFF_S)
+    results = run_stage(clock, "outputs off", off, deadline_s=OFF_S)
+    if not all(result.done for result in results):
+        results += run_stage(clock, "disconnect open", opened)
+    return results
+
+
+def take_way_out(
+    clock: Clock,
+    power: Mapping[str, PowerInstrument],
+    disconnect: Switch | None,
+    dut: Dut | None,
+    reference: Reference | None,
+) -> SafeReport:
+    """Take the way out; never raises, the report says whether the bench is safe."""
+    to_zero: list[Step] = [(role, _to_zero(part)) for role, part in power.items()]
+    steps = run_stage(clock, "current to zero", to_zero, deadline_s=TO_ZERO_S)
+    asked_s = clock.now()
+    if dut is not None:
+        steps += run_stage(clock, "BMS asked to open", [("bms", dut.ask_open)])
+    off: list[Step] = [(role, _quiet(part.output_off)) for role, part in power.items()]
+    steps += run_stage(clock, "outputs off", off, deadline_s=OFF_S)
+    if disconnect is None:
+        steps.append(StepResult("disconnect open", "disconnect", True, "this bench has none"))
+    else:
+        steps += run_stage(clock, "disconnect open", [("disconnect", _quiet(disconnect.open_contact))])
+    report = _measure_off(clock, tuple(steps), reference, power)
+    if dut is not None:  # a cyclic request is sent with its next slot; the link must not be closed before
+        _pause(clock, max(0.0, asked_s + 1.5 * dut.request_period_s - clock.now()))
+    return report
+
+
+def _measure_off(
+    clock: Clock, steps: tuple[StepResult, ...], reference: Reference | None, power: Mapping[str, PowerInstrument]
+) -> SafeReport:
+    if reference is None:
+        asked = all(step.done for step in steps if step.stage in ("outputs off", "disconnect open"))
+        return SafeReport(steps, asked, None, "no reference was open yet; outputs asked, not measured")
+    current_a, problem = _watch_current(clock, reference)
+    measure: list[Step] = [("pack", lambda: f"{reference.pack_voltage():.2f} V")]
+    measure += [(role, _show_output(part)) for role, part in power.items()]
+    steps += tuple(run_stage(clock, "measured", measure))
+    if math.isnan(current_a):
+        return SafeReport(steps, False, None, f"the current could not be measured: {problem}")
+    if abs(current_a) >= reference.off_limit_a:
+        return SafeReport(
+            steps, False, current_a, f"current still {current_a:+.3f} A after {OFF_WITHIN_S:g} s, not off"
+        )
+    shown = show(current_a, "A", reference.current_uncertainty(current_a))
+    return SafeReport(steps, True, current_a, f"current {shown} (measured)")
+
+
+def _watch_current(clock: Clock, reference: Reference) -> tuple[float, str]:
+    """Measure until the current is off or time is up; return the last reading (NaN for none) and what went wrong."""
+    current_a, problem = math.nan, ""
+    deadline_s = clock.now() + OFF_WITHIN_S
+    while True:
+        try:
+            current_a = reference.current()
+        except BenchError as error:
+            problem = str(error)
+        if abs(current_a) < reference.off_limit_a or clock.now() >= deadline_s:
+            return current_a, problem
+        problem = _pause(clock, _PAUSE_S) or problem
+
+
+def _pause(clock: Clock, seconds: float) -> str:
+    """Sleep; what a callback left behind is told, not raised: the way out goes on."""
+    try:
+        clock.sleep(seconds)
+    except Exception as error:  # noqa: BLE001 - recorded in the report
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _show_output(part: PowerInstrument) -> Callable[[], str]:
+    def run() -> str:
+        return f"output {'ON' if part.is_output_on() else 'off'}, {part.measure_voltage():.2f} V at its terminals"
+
+    return run
+
+
+def _quiet(action: Callable[[], None]) -> Callable[[], str | None]:
+    def run() -> str | None:
+        action()
+        return None
+
+    return run
+
+
+def _to_zero(part: PowerInstrument) -> Callable[[], str | None]:
+    """Set every current of an instrument to zero, whichever setters its role has."""
+
+    def run() -> str | None:
+        for name in ("set_current_limit", "set_current", "set_source_current", "set_sink_current"):
+            setter = getattr(part, name, None)
+            if setter is not None:
+                setter(0.0)
+        return None
+
+    return run

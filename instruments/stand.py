@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from bench.clock import Clock, wait_until
+from bench.clock import Clock
 from bench.definition import CanBinding, Definition, refuse_hardware
 from bench.dut import Dut
-from bench.errors import BenchError, DefinitionError, InstrumentError, SafetyError, WiringError
+from bench.errors import BenchError, DefinitionError, InstrumentError, SafetyError
 from bench.guard import Guard
 from bench.guarded import Guarded
 from bench.loading import nearest
@@ -30,19 +30,18 @@ from bench.roles import (
     Switch,
     VoltageMeter,
 )
+from bench.shield import leaving_on_signals, shielded, tell
 from bench.simulated_clock import SimulatedClock
 from bench.stand import Stand
 from bench.traces import Traces
 from bench.wall_clock import WallClock
 from instruments import catalogue
 from instruments.checks import FOLDER_OF_ROLE
+from instruments.connecting import connect_pack
 from instruments.links.opening import open_link
 
 POWER_ROLES = ("supply", "load", "bidirectional")
 ZERO_READINGS = 5
-PRESET_A = 2.0  # current limit while the bus is brought to the pack's voltage
-PRESET_WITHIN_V = 1.0
-PRESET_TIMEOUT_S = 3.0
 
 
 @dataclass(slots=True)
@@ -100,6 +99,7 @@ def open_stand(
     watchers.add(tap)
     with contextlib.ExitStack() as stack:
         stack.callback(watchers.remove, tap)
+        stack.enter_context(leaving_on_signals())
         clock, where, bindings = _world(definition, profile, seed, defects, stack)
         opened = _Open({}, {})
         stack.callback(_close, opened)
@@ -321,69 +321,26 @@ def _check_zero(stand: Stand) -> None:
     stand.note(f"reference zero {show(zero_a, 'A', stand.reference.current_uncertainty(0.0))}, ambient {told}")
 
 
-def connect_pack(stand: Stand) -> None:
-    """Bring the BMS up, bring the bus to the pack's voltage, close the disconnect onto equal voltages.
+def _leave(stand: Stand, reason: str, problem: BaseException | None) -> None:
+    """Take the way out; a bench that is not safe outranks whatever happened before.
 
     Raises:
-        WiringError: the bus does not come to the pack's voltage, or the pack reads reversed.
+        SafetyError: the current was not measured to be off.
+        InstrumentError: it is off, but a part of the bench did not obey: what was left on is not known to be off.
     """
-    stand.progress(f"bringing {stand.profile.name} up")
-    stand.dut.bring_up()
-    if stand.disconnect is None:
-        return
-    pack_v = stand.reference.pack_voltage()
-    low_v, high_v = stand.definition.envelope.min_v, stand.definition.envelope.max_v
-    if not low_v <= pack_v <= high_v:
-        look = "; + and - of the pack or of its meter are swapped" if pack_v < 0 else ""
-        raise WiringError(f"the pack reads {pack_v:.2f} V, the envelope allows {low_v:g} to {high_v:g} V{look}")
-    _preset_bus(stand, pack_v)
-    stand.disconnect.close_contact()
-    _end_preset(stand)
-    stand.note(f"disconnect closed at {pack_v:.2f} V on both sides")
-
-
-def _preset_bus(stand: Stand, pack_v: float) -> None:
-    """Charge the bench's output capacitors, so that the disconnect does not close onto a short."""
-    part = stand.bidirectional or stand.supply
-    if part is None:
-        return
-    part.set_voltage(pack_v)
-    if stand.bidirectional is not None:
-        stand.bidirectional.set_sink_current(0.0)
-        stand.bidirectional.set_source_current(PRESET_A)
-    elif stand.supply is not None:
-        stand.supply.set_current_limit(PRESET_A)
-    part.output_on()
-    near = wait_until(
-        stand.clock,
-        lambda: abs(part.measure_voltage() - pack_v) < PRESET_WITHIN_V,
-        timeout_s=PRESET_TIMEOUT_S,
-        poll_s=0.02,
-    )
-    if near is None:
-        found_v = part.measure_voltage()
-        raise WiringError(
-            f"{part.name} was set to the pack's {pack_v:.2f} V and measures {found_v:.2f} V; look at its power "
-            "leads: a load or a short hangs on the bus, or pack meter and supply measure different things"
-        )
-
-
-def _end_preset(stand: Stand) -> None:
-    if stand.bidirectional is not None:
-        stand.bidirectional.set_source_current(0.0)
-        stand.bidirectional.output_off()
-    elif stand.supply is not None:
-        stand.supply.set_current_limit(0.0)
-        stand.supply.output_off()
-
-
-def _leave(stand: Stand, reason: str, problem: BaseException | None) -> None:
-    """Take the way out; a bench that is not safe outranks whatever happened before."""
-    report = stand.guard.make_safe(reason)
-    stand.observers.drain()
-    if not report.safe:
+    with shielded():
+        report = stand.guard.make_safe(reason)
+        stand.observers.drain()
+        if isinstance(problem, KeyboardInterrupt):
+            tell(f"bench {stand.definition.name} {'made safe' if report.safe else 'is NOT safe'}: {report.text}")
         lines = "\n".join(report.lines())
-        raise SafetyError(f"bench {stand.definition.name} is NOT safe: {report.text}\n{lines}") from problem
+        if not report.safe:
+            raise SafetyError(f"bench {stand.definition.name} is NOT safe: {report.text}\n{lines}") from problem
+        if report.failed:
+            raise InstrumentError(
+                f"bench {stand.definition.name} did not obey on the way out, the current is off all the same: "
+                f"{report.text}\n{lines}"
+            ) from problem
 
 
 def _close(opened: _Open) -> None:

@@ -1,0 +1,67 @@
+"""Connect a pack: the BMS up, the bus at the pack's voltage, then the disconnect onto equal voltages."""
+
+from __future__ import annotations
+
+from bench.clock import wait_until
+from bench.errors import WiringError
+from bench.stand import Stand
+
+PRESET_A = 2.0  # current limit while the bus is brought to the pack's voltage
+PRESET_WITHIN_V = 1.0
+PRESET_TIMEOUT_S = 3.0
+
+
+def connect_pack(stand: Stand) -> None:
+    """Bring the BMS up, bring the bus to the pack's voltage, close the disconnect onto equal voltages.
+
+    Raises:
+        WiringError: the bus does not come to the pack's voltage, or the pack reads reversed.
+    """
+    stand.progress(f"bringing {stand.profile.name} up")
+    stand.dut.bring_up()
+    if stand.disconnect is None:
+        return
+    pack_v = stand.reference.pack_voltage()
+    low_v, high_v = stand.definition.envelope.min_v, stand.definition.envelope.max_v
+    if not low_v <= pack_v <= high_v:
+        look = "; + and - of the pack or of its meter are swapped" if pack_v < 0 else ""
+        raise WiringError(f"the pack reads {pack_v:.2f} V, the envelope allows {low_v:g} to {high_v:g} V{look}")
+    _preset_bus(stand, pack_v)
+    stand.disconnect.close_contact()
+    _end_preset(stand)
+    stand.note(f"disconnect closed at {pack_v:.2f} V on both sides")
+
+
+def _preset_bus(stand: Stand, pack_v: float) -> None:
+    """Charge the bench's output capacitors, so that the disconnect does not close onto a short."""
+    part = stand.bidirectional or stand.supply
+    if part is None:
+        return
+    part.set_voltage(pack_v)
+    if stand.bidirectional is not None:
+        stand.bidirectional.set_sink_current(0.0)
+        stand.bidirectional.set_source_current(PRESET_A)
+    elif stand.supply is not None:
+        stand.supply.set_current_limit(PRESET_A)
+    part.output_on()
+    near = wait_until(
+        stand.clock,
+        lambda: abs(part.measure_voltage() - pack_v) < PRESET_WITHIN_V,
+        timeout_s=PRESET_TIMEOUT_S,
+        poll_s=0.02,
+    )
+    if near is None:
+        found_v = part.measure_voltage()
+        raise WiringError(
+            f"{part.name} was set to the pack's {pack_v:.2f} V and measures {found_v:.2f} V; look at its power "
+            "leads: a load or a short hangs on the bus, or pack meter and supply measure different things"
+        )
+
+
+def _end_preset(stand: Stand) -> None:
+    if stand.bidirectional is not None:
+        stand.bidirectional.set_source_current(0.0)
+        stand.bidirectional.output_off()
+    elif stand.supply is not None:
+        stand.supply.set_current_limit(0.0)
+        stand.supply.output_off()
