@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pymodbus.framer import FramerType
@@ -45,11 +46,12 @@ class Simulator:
         )
         self.server = ModbusTcpServer(device, framer=self.framer, address=("127.0.0.1", 0))
         await self.server.listen()
-        self.port = self.server.transport.sockets[0].getsockname()[1]
+        transport: Any = self.server.transport
+        self.port = transport.sockets[0].getsockname()[1]
         self.stop = asyncio.Event()
         self.ready.set()
         await self.stop.wait()
-        await self.server.shutdown()
+        await self.server.shutdown()  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         self.loop.call_soon_threadsafe(self.stop.set)
