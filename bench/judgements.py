@@ -2,7 +2,9 @@
 
 Each takes the traces, the decision rule and plain parameters (they are stored beside the traces), and returns the
 measurements it made. It knows no bench, no instrument and no clock. Judgements about protections live in
-`bench.trip_judgements`; both register here.
+`bench.trip_judgements`, those around zero and about the bench itself in `bench.zero_judgements`; all register here.
+
+A judgement over a window asks first whether the window was recorded all the way: what was not seen is never a pass.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from bench.verdict import DecisionRule, Limits
 Judge = Callable[..., list[Measurement]]
 REGISTRY: dict[str, Judge] = {}
 REFERENCE = "reference_current"
+SILENT_GAPS = 5.0  # of a channel's usual time between samples: longer than this, and than the next line, is a hole
+SHORTEST_HOLE_S = 1.0
 DIRECTION_SHARE = 0.1  # of the true current, below which a reading names no direction
 
 
@@ -39,7 +43,8 @@ def judge(name: str, traces: Traces, rule: DecisionRule, parameters: dict[str, A
         DefinitionError: there is no judgement of that name, or its parameters do not fit.
         Inconclusive: the traces do not tell.
     """
-    import bench.trip_judgements  # noqa: F401 - registers its judgements here
+    import bench.trip_judgements
+    import bench.zero_judgements  # noqa: F401 - registers its judgements here
 
     try:
         function = REGISTRY[name]
@@ -56,29 +61,51 @@ def spread_of_mean(trace: Trace) -> float:
     return 0.0 if len(trace) < 2 else trace.spread() / math.sqrt(len(trace))
 
 
-def heard(traces: Traces, signal: str, begin_s: float, end_s: float) -> Trace | Measurement:
-    """Return the readings of a window, or the failed fact that a BMS on a proven link sent none.
+def has_hole(trace: Trace, begin_s: float, end_s: float) -> bool:
+    """Say whether a channel was silent for long inside a window, measured by its own usual pace."""
+    return trace.longest_gap(begin_s, end_s) > max(SILENT_GAPS * trace.usual_gap(), SHORTEST_HOLE_S)
+
+
+def truth_of(traces: Traces, begin_s: float, end_s: float, count: int = 2) -> Trace:
+    """Return the reference current of a window.
 
     Raises:
-        Inconclusive: nothing was heard, and the link was not proven all the time.
+        Inconclusive: too few samples, or the reference was not recorded all the way.
+    """
+    whole = traces[REFERENCE]
+    window = whole.between(begin_s, end_s).need(count)
+    if has_hole(whole, begin_s, end_s):
+        gap_s = whole.longest_gap(begin_s, end_s)
+        raise Inconclusive(f"the reference was not recorded for {gap_s:.2f} s between {begin_s:.2f} and {end_s:.2f} s")
+    return window
+
+
+def heard(traces: Traces, signal: str, begin_s: float, end_s: float) -> Trace | Measurement:
+    """Return the readings of a window, or the failed fact that a BMS on a proven link stayed silent in it.
+
+    Raises:
+        Inconclusive: nothing was heard for long, and the link was not proven all the time.
     """
     channel = f"bms.{signal}"
+    silence = "nothing"
     if channel in traces:
         window = traces[channel].between(begin_s, end_s)
         if len(window):
-            return window
+            if not has_hole(traces[channel], begin_s, end_s):
+                return window
+            silence = f"nothing for {traces[channel].longest_gap(begin_s, end_s):.2f} s"
     links = [trace for name, trace in traces.channels.items() if name.startswith("link.")]
     proven = [trace.between(begin_s, end_s).always(lambda value: value >= 0.5) for trace in links]
     if links and all(proven):
         return fact(
-            f"{signal} is reported",
+            f"{signal} is reported all the time",
             False,
             True,
             source="bms",
             at_s=begin_s,
-            hint="the BMS is silent while the bench can prove its own link",
+            hint=f"the BMS is silent ({silence} heard) while the bench can prove its own link",
         )
-    raise Inconclusive(f"{signal}: nothing heard from {begin_s:.2f} s to {end_s:.2f} s, and the link is not proven")
+    raise Inconclusive(f"{signal}: {silence} heard from {begin_s:.2f} s to {end_s:.2f} s, and the link is not proven")
 
 
 @judgement
@@ -97,7 +124,8 @@ def current_reading(
     window = heard(traces, signal, begin_s, end_s)
     if isinstance(window, Measurement):
         return [window]
-    truth = traces[REFERENCE].between(begin_s, end_s).need(2)
+    truth = truth_of(traces, begin_s, end_s)
+    window.need(2)  # of a single reading nobody knows the noise
     spec = Accuracy(**accuracy)
     true_a, read_a = truth.mean(), window.mean()
     tolerance_a = spec.half_width(true_a)
@@ -143,7 +171,8 @@ def current_direction(
     if isinstance(window, Measurement):
         return [window]
     way = Direction.of(direction)
-    truth = traces[REFERENCE].between(begin_s, end_s).need(2)
+    truth = truth_of(traces, begin_s, end_s)
+    window.need(2)
     true_a, read_a = truth.mean(), window.mean()
     if true_a * way.sign <= reference_u_a:
         raise Inconclusive(f"the reference shows {show(true_a, 'A', reference_u_a)}, not {way.verb}")
@@ -182,7 +211,8 @@ def power_direction(
     window = heard(traces, signal, begin_s, end_s)
     if isinstance(window, Measurement):
         return [window]
-    current_a = traces[REFERENCE].between(begin_s, end_s).need(2).mean()
+    current_a = truth_of(traces, begin_s, end_s).mean()
+    window.need(2)
     voltage_v = traces["pack_side_voltage"].between(begin_s, end_s).need(1).mean()
     true_w, read_w = current_a * voltage_v, window.mean()
     spec = Accuracy(**accuracy)
@@ -224,6 +254,10 @@ def counter_direction(
     """A counter (SOC, remaining charge, charged or discharged charge) moves the way the current flows.
 
     `counts` is the direction in which the counter goes up.
+
+    Raises:
+        Inconclusive: the reference does not show that direction, or the counter did not move and nobody knows
+            whether it could have.
     """
     window = heard(traces, signal, begin_s, end_s)
     if isinstance(window, Measurement):
@@ -231,6 +265,15 @@ def counter_direction(
     window.need(2)
     change = window.values[-1] - window.values[0]
     way = Direction.of(direction).sign * Direction.of(counts).sign
+    truth = truth_of(traces, begin_s, end_s)
+    if truth.mean() * Direction.of(direction).sign <= 0:
+        raise Inconclusive(f"the reference shows {show(truth.mean(), 'A')}, not {Direction.of(direction).verb}")
+    if change == 0:
+        flowed_ah = abs(truth.mean()) * (truth.at_s[-1] - truth.at_s[0]) / 3600.0
+        if unit == "Ah" and flowed_ah > 2 * resolution:
+            hint = f"looks like: frozen (M27), {flowed_ah:.3f} Ah have flowed"
+            return [fact(f"{signal} moves at all", False, True, rule=rule, source=f"bms.{signal}", hint=hint)]
+        raise Inconclusive(f"{signal} did not move from {begin_s:.1f} s to {end_s:.1f} s; longer or more current tells")
     hint = "" if change * way > 0 else "looks like: the counter lost or inverted its sign (M35, M40), or is frozen"
     return [
         Measurement(
@@ -273,131 +316,3 @@ def stays_quiet(
         rose = window.ever(lambda value: value >= 0.5)
         results.append(fact(f"{flag} rises", rose, False, rule=rule, source=f"bms.{flag}", at_s=begin_s))
     return results
-
-
-@judgement
-def dead_band(
-    traces: Traces,
-    rule: DecisionRule,
-    *,
-    signal: str,
-    begin_s: float,
-    end_s: float,
-    limit_a: float,
-    lag_s: float,
-    reference_u_a: float,
-) -> list[Measurement]:
-    """On a slow ramp through zero, beyond the declared dead band the BMS reads neither zero nor the wrong sign."""
-    window = heard(traces, signal, begin_s, end_s)
-    if isinstance(window, Measurement):
-        return [window]
-    truth = traces[REFERENCE]
-    largest_a = 0.0
-    for at_s, read_a in window:
-        true_a = truth.at(at_s)
-        # A reading may be as old as its period; where the ramp crossed zero meanwhile nothing is demanded.
-        earlier_a = truth.at(max(begin_s, at_s - lag_s))
-        if true_a * earlier_a > 0 and read_a * true_a <= 0:
-            largest_a = max(largest_a, min(abs(true_a), abs(earlier_a)))
-    hint = "" if largest_a < limit_a else "looks like: a dead band or an offset larger than declared (M15, M23)"
-    return [
-        Measurement(
-            name=f"largest current that {signal} reads as zero or with the wrong sign",
-            value=Uncertain(largest_a, reference_u_a, "A"),
-            limits=Limits(high=limit_a),
-            rule=rule,
-            source=f"bms.{signal}",
-            reference="meter, ramp through zero",
-            at_s=begin_s,
-            hint=hint,
-        )
-    ]
-
-
-@judgement
-def reversal(
-    traces: Traces,
-    rule: DecisionRule,
-    *,
-    signal: str,
-    begin_s: float,
-    end_s: float,
-    to_direction: str,
-    zero_a: float,
-    allowed_s: float,
-    period_s: float,
-) -> list[Measurement]:
-    """After a reversal of the current the BMS's sign follows within its update period and filter."""
-    window = heard(traces, signal, begin_s, end_s)
-    if isinstance(window, Measurement):
-        return [window]
-    way = Direction.of(to_direction)
-    truth = traces[REFERENCE].between(begin_s, end_s)
-    true_s = truth.first(lambda value: value * way.sign > zero_a)
-    if true_s is None:
-        raise Inconclusive(f"the reference never showed {way.verb} after the reversal")
-    read_s = window.first(lambda value: value * way.sign > zero_a, after_s=true_s)
-    if read_s is None:
-        return [fact(f"{signal} follows the reversal to {way.word}", False, True, rule=rule, at_s=true_s)]
-    return [
-        Measurement(
-            name=f"{signal} follows the reversal to {way.word} after",
-            value=Uncertain(read_s - true_s, period_s / math.sqrt(3), "s"),
-            limits=Limits(high=allowed_s),
-            rule=rule,
-            source=f"bms.{signal}",
-            reference="meter",
-            at_s=true_s,
-            hint="" if read_s - true_s < allowed_s else "looks like: a filter or a delayed value (M26, M28)",
-        )
-    ]
-
-
-@judgement
-def bench_agrees(
-    traces: Traces,
-    rule: DecisionRule,
-    *,
-    direction: str,
-    meter_a: float,
-    instrument_a: float,
-    voltage_change_v: float,
-    noise_v: float,
-    witness: str,
-) -> list[Measurement]:
-    """Meter, instrument and terminal voltage agree on a direction (a contradiction has raised `WiringError`)."""
-    del traces
-    way = Direction.of(direction)
-    values = (
-        (f"meter in {direction}", meter_a * way.sign, "A"),
-        (f"{witness} in {direction}", instrument_a * way.sign, "A"),
-        (f"pack voltage change in {direction}", voltage_change_v * way.sign, "V"),
-    )
-    return [
-        Measurement(
-            name=name,
-            value=Uncertain(value, 2 * noise_v if unit == "V" else 0.0, unit),
-            limits=Limits(low=0.0),
-            rule=rule,
-            source="bench",
-            reference="a load can only sink, a one-quadrant supply only source",
-        )
-        for name, value, unit in values
-    ]
-
-
-@judgement
-def reference_zero(
-    traces: Traces, rule: DecisionRule, *, begin_s: float, end_s: float, limit_a: float, reference_u_a: float
-) -> list[Measurement]:
-    """The reference reads zero while nothing is driven; a bench that does not cannot judge anything.
-
-    Raises:
-        Inconclusive: it does not.
-    """
-    mean_a = traces[REFERENCE].between(begin_s, end_s).need(5).mean()
-    if abs(mean_a) > limit_a:
-        raise Inconclusive(f"the reference shows {show(mean_a, 'A', reference_u_a)} although nothing is driven")
-    value = Uncertain(mean_a, reference_u_a, "A")
-    limits = Limits.around(0.0, limit_a)
-    return [Measurement(name="reference at rest", value=value, limits=limits, rule=rule, source=REFERENCE)]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import bisect
+import itertools
+import math
+import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from bench.errors import Inconclusive
+from bench.errors import Inconclusive, OutOfRange
 
 
 @dataclass(slots=True)
@@ -18,7 +21,18 @@ class Trace:
     values: list[float] = field(default_factory=list)
 
     def append(self, at_s: float, value: float) -> None:
-        """Add one sample."""
+        """Add one sample; one that arrives late takes its place in time.
+
+        Raises:
+            OutOfRange: time or value is not a finite number; a NaN would answer every comparison with no.
+        """
+        if not (math.isfinite(at_s) and math.isfinite(value)):
+            raise OutOfRange(f"trace {self.name}: {value!r} at {at_s!r} s is not a sample")
+        if self.at_s and at_s < self.at_s[-1]:
+            index = bisect.bisect_right(self.at_s, at_s)
+            self.at_s.insert(index, at_s)
+            self.values.insert(index, value)
+            return
         self.at_s.append(at_s)
         self.values.append(value)
 
@@ -43,6 +57,16 @@ class Trace:
         if len(self) < count:
             raise Inconclusive(f"trace {self.name} has {len(self)} samples where {count} are needed")
         return self
+
+    def usual_gap(self) -> float:
+        """Return the usual time between two samples, the median, in seconds; 0 for fewer than two instants."""
+        gaps = [later - at_s for at_s, later in itertools.pairwise(self.at_s) if later > at_s]
+        return statistics.median(gaps) if gaps else 0.0
+
+    def longest_gap(self, begin_s: float, end_s: float) -> float:
+        """Return the longest time without a sample inside a window, its ends included, in seconds."""
+        instants = [begin_s, *self.between(begin_s, end_s).at_s, end_s]
+        return max(later - at_s for at_s, later in itertools.pairwise(instants))
 
     def mean(self) -> float:
         """Return the mean of the values (at least one sample)."""

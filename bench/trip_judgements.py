@@ -1,13 +1,23 @@
 """Judgements about protections: quiet inside, trip outside, in time, the right switch, and the current's real end.
 
-Terms after the metrology reference, section 5: t0 is when the measured stimulus crosses the declared threshold,
-t_off when the measured current has fallen below 10 % of its value before.
+Who ended a current is told in `bench.attribution`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from bench.attribution import (
+    SWITCH_DROP_V,
+    driven_by,
+    ended_by_bench,
+    find_end,
+    find_t0,
+    magnitude,
+    not_by_switch,
+    raised_flags,
+    reached,
+    require_stimulus,
+    switch_drop_v,
+)
 from bench.errors import Inconclusive
 from bench.evidence import Measurement, fact
 from bench.judgements import REFERENCE, heard, judgement
@@ -15,66 +25,6 @@ from bench.quantities import Direction, show
 from bench.traces import Trace, Traces
 from bench.uncertainty import Uncertain, combine, of_cycle
 from bench.verdict import DecisionRule, Limits
-
-OFF_SHARE = 0.10
-SWITCH_DROP_V = 1.0  # an open switch shows at least this between its sides; a body diode less
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How the current of a provocation came to its end."""
-
-    at_s: float | None
-    gap_s: float
-    before_a: float
-
-
-def find_t0(trace: Trace, threshold_a: float) -> tuple[float, float] | None:
-    """Return when a magnitude crosses the threshold and the gap between the two samples around it."""
-    for index in range(1, len(trace)):
-        before, now = trace.values[index - 1], trace.values[index]
-        if before <= threshold_a < now:
-            gap_s = trace.at_s[index] - trace.at_s[index - 1]
-            return trace.at_s[index - 1] + gap_s * (threshold_a - before) / (now - before), gap_s
-    return None
-
-
-def find_end(trace: Trace, after_s: float) -> Ending:
-    """Return when a magnitude fell below 10 % of what it was, as the middle between two samples."""
-    peak_a, previous_s = 0.0, after_s
-    for at_s, value in trace:
-        if at_s < after_s:
-            continue
-        if peak_a > 0 and value < OFF_SHARE * peak_a:
-            return Ending((previous_s + at_s) / 2, at_s - previous_s, peak_a)
-        peak_a, previous_s = max(peak_a, value), at_s
-    return Ending(None, 0.0, peak_a)
-
-
-def magnitude(traces: Traces, direction: Direction, begin_s: float, end_s: float) -> Trace:
-    """Return the reference current in a direction, as a trace of magnitudes (negative: the other way)."""
-    window = traces[REFERENCE].between(begin_s, end_s).need(3)
-    return Trace(REFERENCE, window.at_s, [value * direction.sign for value in window.values])
-
-
-def ended_by_bench(traces: Traces, role: str, begin_s: float, until_s: float) -> str | None:
-    """Return what the bench's own instrument did before the current began to fall, or None."""
-    output = traces[f"output.{role}"].between(begin_s, until_s)
-    came_on_s = output.first(lambda value: value >= 0.5)
-    if came_on_s is None:
-        return f"{role} was never seen on between {begin_s:.2f} s and {until_s:.2f} s"
-    went_off_s = output.first(lambda value: value < 0.5, after_s=came_on_s)
-    if went_off_s is not None:
-        return f"{role} was off at {went_off_s:.2f} s, before the current fell"
-    alarm = traces[f"alarm.{role}"].between(begin_s, until_s).first(lambda value: value >= 0.5)
-    return None if alarm is None else f"{role} had an alarm at {alarm:.2f} s, before the current fell"
-
-
-def switch_drop_v(traces: Traces, role: str, after_s: float, until_s: float) -> float:
-    """Return the largest voltage between the two sides of the BMS's switch in a window, in volts."""
-    pack = traces["pack_side_voltage"].between(after_s, until_s).need()
-    bench = traces[f"voltage.{role}"].between(after_s, until_s).need()
-    return max(abs(value - pack.at(max(at_s, pack.at_s[0]))) for at_s, value in bench)
 
 
 @judgement
@@ -91,18 +41,24 @@ def keeps_flowing(
     other_flags: list[str],
     what: str = "just inside the limit",
 ) -> list[Measurement]:
-    """The BMS stays closed: the current that was forced flows all through a window."""
+    """The BMS stays closed: the current that was forced flows all through a window.
+
+    Raises:
+        Inconclusive: the bench did not hold the level, or something else ended the current.
+    """
     way = Direction.of(direction)
     trace = magnitude(traces, way, begin_s, end_s)
     lowest_a = min(trace.values)
     if lowest_a < 0.5 * level_a:
         fell_s = trace.first(lambda value: value < 0.5 * level_a) or end_s
-        by_bench = ended_by_bench(traces, role, begin_s, fell_s)
+        by_bench = ended_by_bench(traces, role, begin_s, fell_s) or not_by_switch(traces, role, fell_s, end_s)
         if by_bench:
             raise Inconclusive(by_bench)
-        excuse = _raised(traces, other_flags, begin_s, fell_s + 1.0)
+        excuse = raised_flags(traces, other_flags, begin_s, fell_s + 1.0)
         if excuse:
             raise Inconclusive(f"another protection acted first: {', '.join(excuse)}")
+    elif not reached(trace.mean(), level_a, reference_u_a):
+        raise Inconclusive(f"only {trace.mean():.2f} A flowed on average where {level_a:.2f} A were to be held")
     return [
         Measurement(
             name=f"lowest {way.word} current {what}",
@@ -115,15 +71,6 @@ def keeps_flowing(
             hint="" if lowest_a >= 0.5 * level_a else "looks like: it trips too early",
         )
     ]
-
-
-def _raised(traces: Traces, flags: list[str], begin_s: float, end_s: float) -> list[str]:
-    raised = []
-    for flag in flags:
-        channel = f"bms.{flag}"
-        if channel in traces and traces[channel].between(begin_s, end_s).ever(lambda value: value >= 0.5):
-            raised.append(flag)
-    return raised
 
 
 @judgement
@@ -153,15 +100,23 @@ def trips(
     way = Direction.of(direction)
     trace = magnitude(traces, way, begin_s, end_s)
     crossing = find_t0(trace, threshold_a)
+    if crossing is None and max(trace.values) > threshold_a:
+        raise Inconclusive(f"the recording begins beyond {threshold_a:.1f} A, so nobody knows since when")
     if crossing is None:
         return [_early(traces, rule, protection, trace, threshold_a, begin_s, role, other_flags)]
     t0_s, gap_s = crossing
     peak_a = max(trace.values)
-    if peak_a < must_trip_a - 3 * reference_u_a - 0.01 * must_trip_a:
+    if not reached(peak_a, must_trip_a, reference_u_a):
         raise Inconclusive(f"the stimulus reached {peak_a:.2f} A, {must_trip_a:.2f} A are needed to demand a trip")
     ending = find_end(trace, t0_s)
-    abort = next((mark.at_s for mark in traces.marks if mark.name == "abort" and mark.at_s >= t0_s), None)
+    abort = next((mark.at_s for mark in traces.marks if mark.name == "abort" and t0_s <= mark.at_s <= end_s), None)
+    require_stimulus(trace, threshold_a, t0_s, ending, abort)
     if abort is not None and (ending.at_s is None or ending.at_s >= abort - ending.gap_s):
+        if abort - t0_s <= delay_max_s + 2 * of_cycle(gap_s):
+            raise Inconclusive(
+                f"{protection}: the bench ended it {abort - t0_s:.2f} s after the threshold was crossed, up to "
+                f"{delay_max_s:g} s are allowed"
+            )
         left_a = trace.values[-1]
         now = show(left_a, "A", reference_u_a)
         hint = f"the bench ended it after {abort - t0_s:.1f} s; current now {now} (measured)"
@@ -173,18 +128,15 @@ def trips(
     by_bench = ended_by_bench(traces, role, begin_s, ending.at_s - ending.gap_s)
     if by_bench:
         raise Inconclusive(by_bench)
+    if by_other := not_by_switch(traces, role, ending.at_s, end_s):
+        raise Inconclusive(by_other)
     drop_v = switch_drop_v(traces, role, ending.at_s, end_s)
-    if drop_v < SWITCH_DROP_V:
-        raise Inconclusive(
-            f"the current stopped, but only {drop_v:.2f} V stand across the BMS's switch: a fuse, the disconnect "
-            "or the load may have ended it"
-        )
     found_s = ending.at_s - t0_s
     value = Uncertain(found_s, 2 * combine((of_cycle(gap_s), of_cycle(ending.gap_s))), "s")
     hint = (
         "" if delay_min_s <= found_s <= delay_max_s else f"it trips too {'late' if found_s > delay_max_s else 'early'}"
     )
-    off = trace.between(ending.at_s + 0.2, end_s).need()
+    off = trace.between(ending.at_s + 0.2, end_s).need(3)
     left_a = max(off.values, key=abs)
     return [
         _delay(f"{protection}: trip delay at {peak_a:.1f} A", value, delay_min_s, delay_max_s, rule, t0_s, hint),
@@ -225,7 +177,8 @@ def _early(
             f"the stimulus never crossed {threshold_a:.1f} A; the reference shows at most {max(trace.values):.2f} A"
         )
     by_bench = ended_by_bench(traces, role, begin_s, ending.at_s - ending.gap_s)
-    excuse = _raised(traces, other_flags, begin_s, trace.at_s[-1])
+    by_bench = by_bench or not_by_switch(traces, role, ending.at_s, trace.at_s[-1])
+    excuse = raised_flags(traces, other_flags, begin_s, trace.at_s[-1])
     if by_bench or excuse:
         raise Inconclusive(by_bench or f"another protection acted first: {', '.join(excuse)}")
     return fact(
@@ -252,13 +205,23 @@ def right_flag(
     flag_delay_max_s: float | None = None,
     period_s: float = 0.0,
 ) -> list[Measurement]:
-    """The protection's own flag ever rises after the stimulus, and no flag of another protection does."""
+    """The protection's own flag ever rises after the stimulus, and no flag of another protection does.
+
+    A flag that was set before the stimulus did not rise.
+    """
     window = heard(traces, flag, begin_s, end_s)
     if isinstance(window, Measurement):
         return [window]
-    rose_s = window.first(lambda value: value >= 0.5)
-    wrong = _raised(traces, others, begin_s, end_s)
+    before = traces[f"bms.{flag}"].between(0.0, begin_s)
+    set_before = (before.values[-1] if len(before) else window.values[0]) >= 0.5
+    rose_s = None if set_before else window.first(lambda value: value >= 0.5)
+    silent = [part for other in others if isinstance(part := heard(traces, other, begin_s, end_s), Measurement)]
+    if silent:
+        return silent
+    wrong = raised_flags(traces, others, begin_s, end_s)
     hint = f"{', '.join(wrong)} rose instead" if wrong and rose_s is None else ""
+    if set_before:
+        hint = "it was set before the stimulus already"
     results = [
         fact(f"{flag} rises", rose_s is not None, True, rule=rule, source=f"bms.{flag}", at_s=begin_s, hint=hint)
     ]
@@ -316,9 +279,19 @@ def blocked(
     reference_u_a: float,
     what: str,
 ) -> list[Measurement]:
-    """Although the bench offers it, no current flows in this direction."""
-    trace = magnitude(traces, Direction.of(direction), begin_s, end_s)
+    """Although the bench offers it, no current flows in this direction.
+
+    Raises:
+        Inconclusive: the bench did not offer it: its output was off, or no voltage stood across the BMS's switch.
+    """
+    way = Direction.of(direction)
+    trace = magnitude(traces, way, begin_s, end_s)
+    role = driven_by(traces, way)
+    if not traces[f"output.{role}"].between(begin_s, end_s).ever(lambda value: value >= 0.5):
+        raise Inconclusive(f"{role} was never seen on between {begin_s:.2f} s and {end_s:.2f} s: nothing was offered")
     left_a = max(trace.values, key=abs)
+    if abs(left_a) < zero_a and (drop_v := switch_drop_v(traces, role, begin_s, end_s)) < SWITCH_DROP_V:
+        raise Inconclusive(f"no current flows, but {drop_v:.2f} V across the BMS's switch could not have driven any")
     return [
         Measurement(
             name=f"{direction} current {what}",
