@@ -45,7 +45,8 @@ def describe(result: Any, about: TestDescription) -> None:
     labels: list[tuple[str, str]] = [("epic", name) for name in about.standards or ("no standard",)]
     labels.append(("feature", about.function))
     labels += [("story", name) for name in about.requirements or ("no requirement",)]
-    labels += [("requirement", name) for name in about.requirements]
+    # As tags too, since the report can be filtered by tag.
+    labels += [(kind, name) for kind in ("requirement", "tag") for name in about.requirements]
     labels.append(("severity", about.severity))
     if about.dut:
         labels.append(("env", about.dut))

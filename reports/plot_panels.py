@@ -36,14 +36,7 @@ def draw_lines(panel: Panel, x: X, top: float, height: float, width: int, begin_
         f'<text x="14" y="{top + height / 2:.1f}" text-anchor="middle" fill="#111827" '
         f'transform="rotate(-90 14 {top + height / 2:.1f})">{escape(panel.title)}</text>'
     )
-    for level in panel.thresholds:
-        at = y(level.value)
-        out.append(
-            f'<line x1="{LEFT}" y1="{at:.1f}" x2="{width - RIGHT}" y2="{at:.1f}" stroke="#991b1b" '
-            'stroke-width="1.2" stroke-dasharray="12 4"/>'
-            f'<text x="{width - RIGHT - 4}" y="{at - 3 if at > top + 14 else at + 12:.1f}" text-anchor="end" '
-            f'fill="#991b1b" font-size="10.5">{escape(level.name)}</text>'
-        )
+    out.extend(_levels(panel, y, top, width))
     order: dict[str, int] = {}
     legend_x = LEFT + 8.0
     for series in panel.series:
@@ -66,6 +59,24 @@ def draw_lines(panel: Panel, x: X, top: float, height: float, width: int, begin_
             f'paint-order="stroke">{escape(series.name)}</text>'
         )
         legend_x += 50 + 6.6 * len(series.name)
+    return out
+
+
+def _levels(panel: Panel, y: X, top: float, width: int) -> list[str]:
+    out: list[str] = []
+    names: list[tuple[float, float]] = []  # where names stand: height, and the left end
+    for level in panel.thresholds:
+        at = y(level.value)
+        # Names of levels that lie close together stand side by side.
+        right = min((left for other, left in names if abs(other - at) < 13), default=float(width - RIGHT - 4))
+        names.append((at, right - 6.4 * len(level.name) - 12))
+        out.append(
+            f'<line x1="{LEFT}" y1="{at:.1f}" x2="{width - RIGHT}" y2="{at:.1f}" stroke="#991b1b" '
+            'stroke-width="1.2" stroke-dasharray="12 4"/>'
+            f'<text x="{right:.1f}" y="{at - 3 if at > top + 14 else at + 12:.1f}" text-anchor="end" '
+            f'fill="#991b1b" font-size="10.5" stroke="#ffffff" stroke-width="3" paint-order="stroke">'
+            f"{escape(level.name)}</text>"
+        )
     return out
 
 

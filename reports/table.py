@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
-from bench.quantities import digits_for
+from bench.evidence import SIGNED_UNITS
+from bench.quantities import digits_for, show
+from bench.verdict import Limits
 
 # Words carry the meaning; colour only helps: green earned, amber cannot tell, red the product.
 COLOURS = {"pass": "#166534", "fail": "#b91c1c", "inconclusive": "#b45309"}
@@ -47,7 +49,7 @@ def value_words(row: Mapping[str, Any]) -> tuple[str, str, str]:
     low, high = row["low"], row["high"]
     if unit == "1" and expanded == 0 and (low, high) in ((1, None), (None, 0)):
         return ("yes" if value else "no"), "", "must be yes" if low == 1 else "must be no"
-    digits = digits_for(expanded)
-    limits = f"at most {high:g}" if low is None else f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
-    wide = f"{expanded:.{digits}f} {unit}" if expanded else ""
-    return f"{value:+.{digits}f} {unit}", wide, f"{limits} {unit}"
+    signed = unit in SIGNED_UNITS
+    limits = Limits(low, high).text(digits_for(expanded), signed=signed)
+    wide = f"{expanded:.{digits_for(expanded)}f} {unit}" if expanded else ""
+    return show(value, unit, expanded, signed=signed).partition(" ±")[0], wide, f"{limits} {unit}"

@@ -71,7 +71,7 @@ class Page:
         """Run a script in the page and return its plain value."""
         return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
 
-    def until(self, script: str, *, timeout_s: float = 8.0) -> Any:
+    def until(self, script: str, *, timeout_s: float = 30.0) -> Any:
         """Return the value of a script as soon as it is true, or its last one."""
         end_s = time.monotonic() + timeout_s
         while not (value := self.evaluate(script)) and time.monotonic() < end_s:

@@ -43,7 +43,7 @@ def test_failed_is_the_product_and_broken_is_the_bench(results: dict[str, dict[s
 
 def test_the_message_is_the_sentence_and_an_inconclusive_says_so_first(results: dict[str, dict[str, Any]]) -> None:
     failed = results["test_inverted"]["statusDetails"]["message"]
-    assert failed.startswith("pack_current while charging: -20.000 A ± 0.030 A, expected 19.8 to 20.2 A")
+    assert failed.startswith("pack_current while charging: -20.000 A ± 0.030 A, expected +19.800 to +20.200 A")
     assert "is the sign inverted?" in failed
     assert results["test_unclear"]["statusDetails"]["message"].startswith("Inconclusive: ")
     assert results["test_way_out"]["statusDetails"]["message"] == "the output may be on"
@@ -77,7 +77,14 @@ def test_every_test_of_a_simulated_run_says_so_in_tag_and_description(results: d
 def test_the_description_holds_plot_and_measurements(results: dict[str, dict[str, Any]]) -> None:
     text = results["test_inverted"]["descriptionHtml"]
     assert text.index("FAILED (the product)") < text.index("data:image/svg+xml;base64,") < text.index("<table")
-    for cell in ("pack_current while charging", "-20.000 A", "0.030 A", "19.8 to 20.2 A", "FAIL", "meter +20.003 A"):
+    for cell in (
+        "pack_current while charging",
+        "-20.000 A",
+        "0.030 A",
+        "+19.800 to +20.200 A",
+        "FAIL",
+        "meter +20.003 A",
+    ):
         assert cell in text
 
 
@@ -85,7 +92,8 @@ def test_steps_read_like_a_lab_book_and_belong_to_the_test(results: dict[str, di
     assert step_names(results["test_inverted"]["steps"]) == [
         "charge at 20 A   (1.000 s)",
         "  mark: stimulus   (5.000 s)",
-        "  pack_current while charging: -20.000 A ± 0.030 A, expected 19.8 to 20.2 A (reference: meter +20.003 A)",
+        "  pack_current while charging: -20.000 A ± 0.030 A, expected +19.800 to +20.200 A "
+        "(reference: meter +20.003 A)",
         "  charging is set: yes, expected yes",
     ]
     judged = results["test_inverted"]["steps"][0]["steps"][1]

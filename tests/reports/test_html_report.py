@@ -108,6 +108,7 @@ def test_the_probe_sees_a_page_that_asks_the_outside(page: Any, tmp_path: Path) 
     leaky = tmp_path / "leaky.html"
     leaky.write_text('<body><img src="https://example.invalid/x.png"></body>')
     page.open(leaky.as_uri())
+    page.until("document.images[0]?.complete")
     assert "https://example.invalid/x.png" in page.requests()
 
 
@@ -116,8 +117,7 @@ def test_no_page_of_the_report_asks_the_outside_and_each_says_simulated(
 ) -> None:
     report = build_allure(run, tools=allure_tools)
     page.open(report.as_uri())
-    front = page.evaluate("document.body.innerText")
-    assert "SIMULATED · foxbms_2 on virtual" in front
+    assert page.until("document.body.innerText.includes('SIMULATED · foxbms_2 on virtual')")
     links = page.until(f"document.querySelectorAll({LEAF}).length")
     assert links == 7
     # The description of a test lives in a frame of its own.

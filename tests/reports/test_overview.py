@@ -66,6 +66,6 @@ def test_chromium_shows_it_and_it_asks_nothing(small_run: RunFolder, tmp_path: P
     path = tmp_path / "index.html"
     write_overview(path, "bmsbench demonstration", [summarise(small_run)], [])
     page.open(path.as_uri(), settle_s=0.5)
+    assert page.until("document.body.innerText.includes('SIMULATED')")
     assert page.requests() == [path.as_uri()]
-    assert "SIMULATED" in page.evaluate("document.body.innerText")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -164,3 +164,12 @@ def test_a_reported_value_stands_until_the_next_one_arrives() -> None:
     places = [tuple(map(float, pair.split(","))) for pair in points[1].split()]
     assert len(places) == 3
     assert places[0][1] == places[1][1] and places[1][0] == places[2][0]
+
+
+def test_names_of_levels_that_lie_close_together_stand_side_by_side() -> None:
+    levels = (Level("threshold: -110 A", -110.0), Level("must trip: -115.5 A", -115.5))
+    series = Series("x", [0.0, 1.0], [0.0, -116.0], "A", "reference")
+    text = svg_plot(Plot("levels", (Panel("current / A", (series,), levels),)))
+    ends = [float(x) for x in re.findall(r'<text x="([\d.]+)" y="[\d.]+" text-anchor="end" fill="#991b1b"', text)]
+    assert len(ends) == 2
+    assert ends[0] - ends[1] > 90
