@@ -130,6 +130,10 @@ class Guard:
         """Refuse to let source and sink drive at once, or to energise after a breach or abort."""
         if self.breach:
             raise SafetyError(f"{role}: not switched on after a breach of the envelope: {self.breach}")
+        if self.aborted:
+            raise SafetyError(
+                f"{role}: not switched on after the abort of {self.aborted}; begin a new provocation or end the test"
+            )
         for other, instrument in self._power.items():
             if other != role and instrument.is_output_on():
                 raise SafetyError(f"{role}: {other} is still on; only one of source and sink may drive")
@@ -200,7 +204,7 @@ class Guard:
             direction = Direction.CHARGE if current_a >= 0 else Direction.DISCHARGE
             # The instruments' own trips lie 10 % beyond the envelope; the watch acts a little before them.
             limit_a = 1.05 * self.limit_a(direction)
-            if abs(current_a) > limit_a:
+            if not abs(current_a) <= limit_a:  # a NaN lands here too
                 self._breach(f"{show(current_a, 'A')}, the envelope allows {limit_a:.1f} A {direction.word}")
         if pack_v is not None and not self.envelope.min_v <= pack_v <= self.envelope.max_v:
             self._breach(
@@ -208,7 +212,7 @@ class Guard:
             )
         if current_a is not None and pack_v is not None:
             power_w = abs(current_a * pack_v)
-            if power_w > self.envelope.max_w:
+            if not power_w <= self.envelope.max_w:
                 self._breach(f"{power_w:.0f} W, the envelope allows {self.envelope.max_w:g} W")
             if self._last_sample is not None:
                 self._energy_wh += power_w * (now_s - self._last_sample[0]) / 3600.0

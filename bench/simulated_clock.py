@@ -133,14 +133,17 @@ class SimulatedClock:
                     self._now_ns = target_ns
                     return
                 if tick.rank is not Rank.CALLBACK:
-                    tick.callback()
+                    self._call(tick)
                     continue
-            self._in_callback = True
-            try:
-                tick.callback()
-            finally:
-                self._in_callback = False
+            self._call(tick)
             unserved = True
+
+    def _call(self, tick: Tick) -> None:
+        self._in_callback = True
+        try:
+            tick.callback()
+        finally:
+            self._in_callback = False
 
     def _next_until(self, target_ns: int) -> Tick | None:
         """Take the next event that is due, move time to it and put its successor on the grid."""

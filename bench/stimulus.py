@@ -7,9 +7,10 @@ switched on (a pause of a few control periods at 0 A); a bidirectional supply st
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
-from bench.errors import Inconclusive, InstrumentError, OutOfRange, WiringError
+from bench.errors import BenchError, Inconclusive, InstrumentError, OutOfRange, WiringError
 from bench.quantities import Direction, show
 from bench.roles import BidirectionalSupply, Load, PowerInstrument, Supply
 from bench.stand import Stand
@@ -57,7 +58,7 @@ def force(stand: Stand, current_a: float) -> None:
     direction = Direction.CHARGE if current_a > 0 else Direction.DISCHARGE
     magnitude_a = abs(current_a)
     largest_a = largest_current_a(stand, direction)
-    if magnitude_a > largest_a:
+    if not magnitude_a <= largest_a:  # a NaN lands here too
         raise OutOfRange(
             f"{magnitude_a:g} A {direction.word} is more than bench {stand.definition.name} can or may force, "
             f"{largest_a:g} A"
@@ -146,11 +147,21 @@ def _zero(stand: Stand) -> None:
 
 
 def release(stand: Stand) -> None:
-    """Bring the current to zero and switch all outputs off."""
-    _zero(stand)
-    for part in (stand.bidirectional, stand.supply, stand.load):
-        if part is not None:
-            part.output_off()
+    """Bring the current to zero and switch all outputs off; an instrument that refuses keeps no other one on.
+
+    Raises:
+        BenchError: the first refusal, after every instrument had its chance.
+    """
+    problems: list[BenchError] = []
+    parts = [part for part in (stand.bidirectional, stand.supply, stand.load) if part is not None]
+    actions: list[Callable[[], None]] = [partial(_zero, stand), *(part.output_off for part in parts)]
+    for action in actions:
+        try:
+            action()
+        except BenchError as problem:
+            problems.append(problem)
+    if problems:
+        raise problems[0]
 
 
 def settle(stand: Stand, current_a: float) -> float:
@@ -202,8 +213,8 @@ def holding(stand: Stand, current_a: float) -> Iterator[float]:
 
     The current goes to zero and the outputs off at the end, whatever happened.
     """
-    force(stand, current_a)
     try:
+        force(stand, current_a)
         yield settle(stand, current_a) if current_a else stand.reference.current()
     finally:
         release(stand)
@@ -213,8 +224,8 @@ def holding(stand: Stand, current_a: float) -> Iterator[float]:
 def stepping(stand: Stand, current_a: float) -> Iterator[float]:
     """Step to a current without waiting for it; hands out when it was commanded. Ends as `holding`."""
     at_s = stand.clock.now()
-    force(stand, current_a)
     try:
+        force(stand, current_a)
         yield at_s
     finally:
         release(stand)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from bench.clock import Clock
 from bench.dut import Dut
-from bench.errors import BenchError
 from bench.quantities import show
 from bench.reference import Reference
 from bench.roles import PowerInstrument, Switch
@@ -157,12 +156,16 @@ def _measure_off(
 def _watch_current(clock: Clock, reference: Reference) -> tuple[float, str]:
     """Measure until the current is off or time is up; return the last reading (NaN for none) and what went wrong."""
     current_a, problem = math.nan, ""
+
+    def measure() -> None:
+        nonlocal current_a
+        current_a = math.nan  # a meter that fails now has said nothing about now
+        current_a = reference.current()
+
     deadline_s = clock.now() + OFF_WITHIN_S
     while True:
-        try:
-            current_a = reference.current()
-        except BenchError as error:
-            problem = str(error)
+        [result] = run_stage(clock, "measured", [(reference.name, _quiet(measure))])
+        problem = problem if result.done else result.text
         if abs(current_a) < reference.off_limit_a or clock.now() >= deadline_s:
             return current_a, problem
         problem = _pause(clock, _PAUSE_S) or problem
@@ -193,13 +196,19 @@ def _quiet(action: Callable[[], None]) -> Callable[[], str | None]:
 
 
 def _to_zero(part: PowerInstrument) -> Callable[[], str | None]:
-    """Set every current of an instrument to zero, whichever setters its role has."""
+    """Set every current of an instrument to zero, whichever setters its role has; one that fails stops no other."""
 
     def run() -> str | None:
+        problems: list[Exception] = []
         for name in ("set_current_limit", "set_current", "set_source_current", "set_sink_current"):
             setter = getattr(part, name, None)
-            if setter is not None:
-                setter(0.0)
+            try:
+                if setter is not None:
+                    setter(0.0)
+            except Exception as problem:  # noqa: BLE001 - raised below, after the others had their chance
+                problems.append(problem)
+        if problems:
+            raise problems[0]
         return None
 
     return run
