@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from bench.errors import DefinitionError
 from bench.loading import Frozen, nearest, read_toml, validate
@@ -44,7 +45,9 @@ class InstrumentSection(Frozen):
     address: str = Field(description="virtual:NAME, tcp:HOST:PORT, visa:RESOURCE or serial:PORT")
     model: str = Field(default="", description="what the driver must find")
     serial: str = Field(default="", description="the serial number the driver must find, if known")
-    accuracy: dict[str, Accuracy] = Field(default_factory=dict, description="per quantity: voltage, current")
+    accuracy: dict[Literal["voltage", "current", "power", "temperature"], Accuracy] = Field(
+        default_factory=dict, description="per quantity: voltage, current"
+    )
     calibrated: datetime.date | None = Field(default=None, description="date of the calibration")
     calibration_due: datetime.date | None = Field(default=None, description="date until which it holds")
     certificate: str = Field(default="", description="number of the certificate")
@@ -161,7 +164,7 @@ class Definition(Frozen):
     environment: Environment = Environment()
     interlock: str = Field(default="", description="how the interlock is wired; mandatory above 60 V")
     emergency_stop: str = Field(default="", description="how the emergency stop is wired")
-    source: Path = Field(default=Path(), exclude=True)
+    source: SkipJsonSchema[Path] = Field(default=Path(), exclude=True)
 
     @model_validator(mode="after")
     def _wired_as_a_bench(self) -> Definition:
@@ -197,7 +200,9 @@ class Definition(Frozen):
     def _check_addresses(self) -> None:
         taken: dict[tuple[str, str], str] = {}
         for name, instrument in self.instruments.items():
-            key = (instrument.address, str(instrument.options.get("channel", "")))
+            # Two spellings of one host are one address.
+            address = instrument.address.lower().replace("localhost", "127.0.0.1")
+            key = (address, str(instrument.options.get("channel", "")))
             if key in taken:
                 raise ValueError(
                     f"instruments.{name}.address: {instrument.address!r} is already used by {taken[key]!r}; "
@@ -215,6 +220,10 @@ class Definition(Frozen):
             )
 
     def _check_references(self) -> None:
+        parts = [*self.instruments, *self.links]
+        for part in self.topology.references:
+            if part not in parts:
+                raise ValueError(f"topology.references: {part!r} is no instrument or link{nearest(part, parts)}")
         named = {part: ref for part, ref in self.topology.references.items() if ref != "isolated"}
         known = ("isolated", "earth", "B-", "P-")
         for part, reference in named.items():

@@ -27,7 +27,7 @@ __all__ = ["FaceServer", "Session", "Wire"]
 
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _ROUNDS = 1000  # a client that never stops writing must not stop time for ever
-_GRACE_S = 0.001
+_LOOK_S = 0.02  # how often the thread looks after clients that the caller usually serves by himself
 
 
 class _Listener:
@@ -62,6 +62,10 @@ class FaceServer:
         self._waker, self._woken = socket.socketpair()
         self._woken.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ, None)
+        # What the thread waits for: the same without the clients that whoever moves time serves by himself, and
+        # faster. Waking up for each of their messages would cost as much as serving them.
+        self._foreign = selectors.DefaultSelector()
+        self._foreign.register(self._woken, selectors.EVENT_READ, None)
         self._listeners: dict[int, _Listener] = {}
         self._closing = threading.Event()
         self._problem: BaseException | None = None
@@ -92,6 +96,7 @@ class FaceServer:
         with self.clock.lock:
             self._listeners[listener.port] = listener
             self._selector.register(sock, selectors.EVENT_READ, listener)
+            self._foreign.register(sock, selectors.EVENT_READ, listener)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="bmsbench-faces", daemon=True)
             self._thread.start()
@@ -141,6 +146,8 @@ class FaceServer:
         connection.gone = True
         connection.listener.connections.discard(connection)
         self._selector.unregister(connection.sock)
+        if not connection.served_by_caller:
+            self._foreign.unregister(connection.sock)
         if reset:
             linger = struct.pack("ii" if os.name == "posix" else "hh", 1, 0)
             with suppress(OSError):  # the client was quicker
@@ -161,9 +168,11 @@ class FaceServer:
                 for connection in list(listener.connections):
                     self.drop(connection)
                 self._selector.unregister(listener.sock)
+                self._foreign.unregister(listener.sock)
                 listener.sock.close()
             self._listeners.clear()
             self._selector.close()
+            self._foreign.close()
             self._waker.close()
             self._woken.close()
 
@@ -171,18 +180,19 @@ class FaceServer:
         self._waker.send(b"!")
 
     def _run(self) -> None:
+        waiting = False
         while not self._closing.is_set():
             try:
-                ready = self._selector.select()
+                ready = self._foreign.select(_LOOK_S)
+                # A client that the caller left waiting for two looks has become a foreign one.
+                left = not ready and bool(self._selector.select(0))
             except OSError:  # Windows: another thread closed one of the sockets meanwhile
                 continue
-            if all(
-                isinstance(key.data, _Connection) and key.data.served_by_caller for key, _ in ready
-            ) and self._closing.wait(_GRACE_S):  # whoever moves time serves these clients by himself, and faster
-                return
-            with self.clock.lock:
-                if not self._closing.is_set():
-                    self._serve_ready(by_caller=False)
+            if ready or (left and waiting):
+                with self.clock.lock:
+                    if not self._closing.is_set():
+                        self._serve_ready(by_caller=False)
+            waiting = left and not waiting
 
     def _serve_ready(self, *, by_caller: bool) -> None:
         """Serve until nothing is ready: first what was sent, then who wants to connect."""
@@ -197,8 +207,17 @@ class FaceServer:
                 elif data is None:
                     self._woken.recv(4096)
                 elif not data.gone:
-                    data.served_by_caller = by_caller
+                    if data.served_by_caller is not by_caller:
+                        self._hand_over(data, by_caller)
                     self._receive(data)
+
+    def _hand_over(self, connection: _Connection, to_caller: bool) -> None:
+        """Let the thread wait for a connection's bytes, or leave them to whoever moves time."""
+        connection.served_by_caller = to_caller
+        if to_caller:
+            self._foreign.unregister(connection.sock)
+        else:
+            self._foreign.register(connection.sock, selectors.EVENT_READ, connection)
 
     def _accept(self, listener: _Listener) -> None:
         try:
@@ -224,6 +243,7 @@ class FaceServer:
         session.wire = Wire(self.clock, listener.port, partial(self.send, connection), partial(self.drop, connection))
         listener.connections.add(connection)
         self._selector.register(sock, selectors.EVENT_READ, connection)
+        self._foreign.register(sock, selectors.EVENT_READ, connection)
         self._wake()  # a selector that copies its list (Windows) would not see the newcomer
 
     def _receive(self, connection: _Connection) -> None:
