@@ -148,6 +148,7 @@ class Environment(Frozen):
     """Ambient, as far as it is declared rather than measured."""
 
     temperature_degc: float | None = Field(default=None, description="ambient")
+    warm_up_min: float | None = Field(default=None, ge=0, description="how long the instruments have been on")
     humidity_pct: float | None = Field(default=None, description="relative")
 
 

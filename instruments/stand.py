@@ -318,7 +318,10 @@ def _check_zero(stand: Stand) -> None:
     zero_a = stand.reference.check_zero(readings)
     ambient = stand.definition.environment.temperature_degc
     told = "not declared" if ambient is None else f"{ambient:g} degC declared"
-    stand.note(f"reference zero {show(zero_a, 'A', stand.reference.current_uncertainty(0.0))}, ambient {told}")
+    warm_up_min = stand.definition.environment.warm_up_min
+    warm = "not declared" if warm_up_min is None else f"{warm_up_min:g} min declared"
+    found = show(zero_a, "A", stand.reference.current_uncertainty(0.0))
+    stand.note(f"reference zero {found}, ambient {told}, warm-up {warm}")
 
 
 def _leave(stand: Stand, reason: str, problem: BaseException | None) -> None:
