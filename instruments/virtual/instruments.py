@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 from bench.errors import DefinitionError
@@ -35,7 +38,8 @@ class _Served:
 class VirtualInstruments:
     """The virtual instruments of one bench definition.
 
-    A face is found by its driver's name: `instruments/virtual/face_<driver>.py` with a function `make`.
+    A face is found by its driver's name: `instruments/virtual/face_<driver>.py` with a function `make`, or, where
+    the environment names a lab's folder as BMSBENCH_LAB, `virtual/face_<driver>.py` in there.
     """
 
     def __init__(self, circuit: Circuit, clock: SimulatedClock, server: FaceServer, seed: int) -> None:
@@ -189,9 +193,32 @@ def start_instrument(
 
 def _find_face(driver: str) -> Callable[..., Face]:
     module = f"instruments.virtual.face_{driver}"
-    if not driver.isidentifier() or importlib.util.find_spec(module) is None:
-        raise LookupError(f"no virtual face for driver {driver!r}: instruments/virtual/face_{driver}.py does not exist")
-    make: Callable[..., Face] = importlib.import_module(module).make
+    if driver.isidentifier() and importlib.util.find_spec(module) is not None:
+        make: Callable[..., Face] = importlib.import_module(module).make
+        return make
+    places = [f"instruments/virtual/face_{driver}.py"]
+    lab = os.environ.get("BMSBENCH_LAB")
+    if lab is not None:  # a lab's own drivers have their faces beside them
+        path = Path(lab).resolve() / "virtual" / f"face_{driver}.py"
+        if driver.isidentifier() and path.is_file():
+            return _load_face(path)
+        places.append(str(path))
+    absent = "; ".join(f"{place} does not exist" for place in places)
+    raise LookupError(f"no virtual face for driver {driver!r}: {absent}")
+
+
+def _load_face(path: Path) -> Callable[..., Face]:
+    """Import a lab's face by its path."""
+    spec = importlib.util.spec_from_file_location(f"bmsbench_lab_virtual.{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise DefinitionError(f"{path}: cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # dataclasses look themselves up there
+    try:
+        spec.loader.exec_module(module)
+        make: Callable[..., Face] = module.make
+    except Exception as problem:
+        raise DefinitionError(f"{path}: cannot be imported: {type(problem).__name__}: {problem}") from problem
     return make
 
 
