@@ -43,8 +43,6 @@ def svg_plot(plot: Plot) -> str:
     ]
     if plot.simulated:
         out.append(
-            f'<text x="{width / 2:g}" y="{height / 2:g}" font-size="64" font-weight="700" fill="#9ca3af" '
-            f'fill-opacity="0.22" text-anchor="middle">SIMULATED</text>'
             f'<text x="{width - RIGHT}" y="17" text-anchor="end" font-weight="700" fill="#92400e">SIMULATED</text>'
         )
     if begin_s is None or end_s is None:
@@ -67,6 +65,11 @@ def svg_plot(plot: Plot) -> str:
                 f'<text x="{left + 3:.1f}" y="{bottom - 4}" fill="#92400e" font-size="10.5">{escape(band.name)}'
                 "</text>"
             )
+    if plot.simulated:  # above the bands, below the lines
+        out.append(
+            f'<text x="{width / 2:g}" y="{height / 2:g}" font-size="64" font-weight="700" fill="#9ca3af" '
+            f'fill-opacity="0.22" text-anchor="middle">SIMULATED</text>'
+        )
     out.extend(_panels(plot, x, bottom, begin_s, end_s))
     for tick in ticks(begin_s, end_s, 8):
         out.append(

@@ -93,7 +93,9 @@ def test_simulated_is_written_on_it_only_when_it_is() -> None:
 
 
 def test_a_plot_without_samples_says_so() -> None:
-    assert "nothing was recorded" in svg_plot(Plot("empty", ()))
+    text = svg_plot(Plot("empty", (), simulated=True))
+    assert "nothing was recorded" in text
+    assert ">SIMULATED<" in text
 
 
 def test_a_gap_of_missing_numbers_breaks_the_line() -> None:
