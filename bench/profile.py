@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from bench.errors import DefinitionError
 from bench.loading import Frozen, nearest, read_toml, validate
@@ -149,19 +150,22 @@ class Profile(Frozen):
     requirements: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description="requirement ids per function, for example current_sign"
     )
-    source: Path = Field(default=Path(), exclude=True)
+    source: SkipJsonSchema[Path] = Field(default=Path(), exclude=True)
 
     @model_validator(mode="before")
     @classmethod
     def _signals_take_the_kind_of_their_link(cls, data: Any) -> Any:
         if not isinstance(data, dict) or not isinstance(data.get("signals"), dict):
             return data
-        links = data.get("links") or {}
+        links = data.get("links")
+        if not isinstance(links, dict) or not all(_has_kind(link) for link in links.values()):
+            # The links are refused by their own path; what that makes of the signals is no second mistake.
+            return {**data, "signals": {}}
         signals: dict[str, Any] = {}
         for name, row in data["signals"].items():
             if isinstance(row, dict) and "kind" not in row:
                 link = row.get("link")
-                if link not in links:
+                if not isinstance(link, str) or link not in links:
                     raise ValueError(f"signals.{name}.link: {link!r} is not a link{nearest(str(link), links)}")
                 row = {**row, "kind": links[link].get("kind")}
             signals[name] = row
@@ -254,6 +258,10 @@ class Profile(Frozen):
                 return row
         known = [row.name for row in self.protections]
         raise DefinitionError(f"{self.source}: no protection called {name!r}{nearest(name, known)}")
+
+
+def _has_kind(link: object) -> bool:
+    return isinstance(link, dict) and link.get("kind") in ("can_dbc", "modbus")
 
 
 def find_profile(name: str, lab: Path | None = None) -> Path:
