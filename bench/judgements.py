@@ -27,6 +27,7 @@ REGISTRY: dict[str, Judge] = {}
 REFERENCE = "reference_current"
 SILENT_GAPS = 5.0  # of a channel's usual time between samples: longer than this, and than the next line, is a hole
 SHORTEST_HOLE_S = 1.0
+FEWEST_STEPS = 3.0  # of a counter, after which standing still is a fault
 DIRECTION_SHARE = 0.1  # of the true current, below which a reading names no direction
 
 
@@ -43,6 +44,7 @@ def judge(name: str, traces: Traces, rule: DecisionRule, parameters: dict[str, A
         DefinitionError: there is no judgement of that name, or its parameters do not fit.
         Inconclusive: the traces do not tell.
     """
+    import bench.ramp_judgements
     import bench.trip_judgements
     import bench.zero_judgements  # noqa: F401 - registers its judgements here
 
@@ -250,10 +252,12 @@ def counter_direction(
     resolution: float,
     unit: str,
     counts: str = "charge",
+    steps: float = 0.0,
 ) -> list[Measurement]:
     """A counter (SOC, remaining charge, charged or discharged charge) moves the way the current flows.
 
-    `counts` is the direction in which the counter goes up.
+    `counts` is the direction in which the counter goes up. `steps` is how many of its own steps the current should
+    have moved it, as far as the profile's capacity tells: with three or more, one that stands still has failed.
 
     Raises:
         Inconclusive: the reference does not show that direction, or the counter did not move and nobody knows
@@ -270,7 +274,7 @@ def counter_direction(
         raise Inconclusive(f"the reference shows {show(truth.mean(), 'A')}, not {Direction.of(direction).verb}")
     if change == 0:
         flowed_ah = abs(truth.mean()) * (truth.at_s[-1] - truth.at_s[0]) / 3600.0
-        if unit == "Ah" and flowed_ah > 2 * resolution:
+        if (unit == "Ah" and flowed_ah > 2 * resolution) or steps >= FEWEST_STEPS:
             hint = f"looks like: frozen (M27), {flowed_ah:.3f} Ah have flowed"
             return [fact(f"{signal} moves at all", False, True, rule=rule, source=f"bms.{signal}", hint=hint)]
         raise Inconclusive(f"{signal} did not move from {begin_s:.1f} s to {end_s:.1f} s; longer or more current tells")

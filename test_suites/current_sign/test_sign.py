@@ -82,6 +82,7 @@ def test_counters_and_soc_move_with_the_current(stand, expect, profile, directio
             resolution=_resolution(profile, name),
             unit=profile.signals[name].inside_unit,
             counts=_counts(profile, name),
+            steps=COUNTER_STEPS if _resolution(profile, name) > 0 else 0.0,
             **window.times(),
         )
 

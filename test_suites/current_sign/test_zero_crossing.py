@@ -1,4 +1,4 @@
-"""CS-DEAD, CS-REV and CS-SAT: around zero, through zero, and at the end of what the envelope allows."""
+"""CS-DEAD, CS-RAMP, CS-REV and CS-SAT: around zero, over the range, through zero, at the end of the envelope."""
 
 from __future__ import annotations
 
@@ -49,6 +49,42 @@ def test_small_currents_have_the_right_sign(stand, expect, profile, direction):
         lag_s=settle_time_s(profile, ("pack_current",)),
         reference_u_a=u_a,
     )
+
+
+@pytest.mark.parametrize("direction", ["charge", "discharge"])
+@pytest.mark.case(id="CS-RAMP", function="current sign", severity="critical")
+def test_the_reading_follows_a_ramp_over_the_range(stand, expect, profile, direction):
+    """On a {direction} ramp up to the largest quiet current every reading keeps sign and promised accuracy"""
+    way = Direction.of(direction)
+    top_a = 0.98 * largest_quiet_a(stand, way)
+    low_a = sign_current_a(stand, way, "smallest")
+    signals = tuple(
+        name
+        for name, signal in profile.signals.items()
+        if signal.quantity == "current" and signal.positive_direction is not None and signal.accuracy is not None
+    )
+    if not signals:
+        pytest.skip(f"profile {profile.name} promises no accuracy for a current")
+    stand.progress(f"ramp from {low_a:.1f} to {top_a:.1f} A {direction} in {RAMP_S:.0f} s")
+    try:
+        stimulus.force(stand, way.sign * low_a)
+        stimulus.settle(stand, way.sign * low_a)
+        begin_s = stand.clock.now()
+        stimulus.ramp(stand, way.sign * low_a, way.sign * top_a, duration_s=RAMP_S, step_s=RAMP_STEP_S)
+        end_s = stand.clock.now()
+    finally:
+        stimulus.release(stand)
+    for name in signals:
+        expect(
+            "follows_ramp",
+            signal=name,
+            begin_s=begin_s + settle_time_s(profile, (name,)),
+            end_s=end_s,
+            accuracy=profile.signals[name].accuracy_parameters(),
+            lag_s=settle_time_s(profile, (name,)),
+            span_a=top_a - low_a,
+            reference_u_a=stand.reference.current_uncertainty(top_a),
+        )
 
 
 @pytest.mark.parametrize("to_direction", ["charge", "discharge"])

@@ -13,6 +13,7 @@ KINDS = pytest.mark.protection_kinds("charge_overcurrent", "discharge_overcurren
 AFTER_TRIP_S = 1.5  # recorded after the current has ended, for flags and for the current's real end
 PROBE_A = 10.0  # offered to see whether the path is open
 PROBE_S = 1.0
+WITHOUT_COMMAND_S = 10.0  # a latched protection stays open this long without being asked
 
 
 @KINDS
@@ -92,16 +93,11 @@ def test_releases_as_declared(stand, expect, profile, protection):
     if stand.guard.aborted:
         pytest.skip(f"{protection.name} did not trip ({stand.guard.aborted}), so there is nothing to release")
     tripped_s = stand.clock.now()
-    blocked_s = _probe(stand, way)
-    expect(
-        "blocked",
-        direction=way.word,
-        begin_s=blocked_s[0] + 0.3,
-        end_s=blocked_s[1],
-        zero_a=stand.reference.off_limit_a,
-        reference_u_a=stand.reference.current_uncertainty(PROBE_A),
-        what="right after the trip",
-    )
+    _expect_blocked(stand, expect, way, "right after the trip")
+    early_s = _almost_released_s(protection)
+    stand.progress(f"{protection.name}: must still be open after {early_s:.0f} s")
+    stand.clock.sleep_until(tripped_s + early_s)
+    _expect_blocked(stand, expect, way, "before the release")
     _wait_for_release(stand, protection, tripped_s)
     again_s = _probe(stand, way)
     expect(
@@ -114,6 +110,26 @@ def test_releases_as_declared(stand, expect, profile, protection):
         role=role_of(stand, way),
         what=f"after the release by {protection.release.kind}",
     )
+
+
+def _expect_blocked(stand, expect, way, what):
+    begin_s, end_s = _probe(stand, way)
+    expect(
+        "blocked",
+        direction=way.word,
+        begin_s=begin_s + 0.3,
+        end_s=end_s,
+        zero_a=stand.reference.off_limit_a,
+        reference_u_a=stand.reference.current_uncertainty(PROBE_A),
+        what=what,
+    )
+
+
+def _almost_released_s(protection):
+    """How long after the trip it must certainly still be open: nobody has asked, or 80 % of the time."""
+    if protection.release.kind == "time":
+        return 0.8 * protection.release.after_s
+    return WITHOUT_COMMAND_S if protection.release.kind == "command" else 0.0
 
 
 def _reachable(stand, protection, level_a):
