@@ -25,7 +25,8 @@ class WallClock:
     """Real time. Callbacks run on one scheduler thread, cyclic CAN messages on one of their own.
 
     A hung instrument can so block the bench's own sampling, but never starve the BMS of its state request.
-    A callback that raises stops all callbacks, and its exception is raised at the owner's next sleep.
+    A callback that raises stops all callbacks of its thread, and its exception is raised at the owner's next sleep;
+    so a watch that fails leaves the BMS its state request until the way out has asked it to open.
     """
 
     simulated = False
@@ -150,6 +151,8 @@ class WallClock:
                     # A missed slot is skipped, never sent back to back: a supervised BMS would object.
                     missed = max(0, -wait_ns // tick.period_ns)
                     due_ns += (missed + 1) * tick.period_ns
+                    if due_ns - self.now_ns() < tick.period_ns // 2:  # it runs late now: not again at once
+                        due_ns += tick.period_ns
                     heapq.heappush(heap, (due_ns, rank, order, tick))
             try:
                 tick.callback()
