@@ -45,6 +45,9 @@ def definition_text(lab: Lab) -> str:
         if name in where:
             section["address"] = where[name].address
     data["links"] = {name: _binding(lab, where[name]) for name in lab.profile.links if name in where}
+    unbound = set(lab.definition.links) - set(data["links"])  # for other BMSs than the one that is connected
+    references = data["topology"].get("references", {})
+    data["topology"]["references"] = {part: to for part, to in references.items() if part not in unbound}
     lines = [
         f"{MARK}: valid as long as that lab runs.",
         f"# A {lab.profile.name} is connected; everything listens on this machine only, nothing is hardware.",
