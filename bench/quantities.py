@@ -126,6 +126,14 @@ UNITS: dict[str, Unit] = {
 }
 
 
+# What people write for a unit, where the letters alone would suggest another one.
+EVERYDAY = {
+    "amp": "A", "amps": "A", "ampere": "A", "amperes": "A", "milliamps": "mA", "volt": "V", "volts": "V",
+    "millivolts": "mV", "watt": "W", "watts": "W", "c": "degC", "celsius": "degC", "°c": "degC", "kelvin": "K",
+    "percent": "%", "pct": "%", "sec": "s", "seconds": "s", "ohms": "ohm", "ω": "ohm", "mω": "mohm",
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """An inclusive range. Nothing is ever clipped to fit."""

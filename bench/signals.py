@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from bench.loading import Frozen, nearest
-from bench.quantities import INSIDE_UNIT, UNITS, Direction, Unit
+from bench.quantities import EVERYDAY, INSIDE_UNIT, UNITS, Direction, Unit
 from bench.uncertainty import Accuracy
 
 Provenance = Literal["declared", "observed", "assumed"]
@@ -49,7 +49,9 @@ class SignalBase(Frozen):
     @model_validator(mode="after")
     def _sign_is_declared(self) -> SignalBase:
         if self.unit not in UNITS:
-            raise ValueError(f"unit {self.unit!r} is not known{nearest(self.unit, UNITS)}")
+            everyday = EVERYDAY.get(self.unit.lower())
+            hint = f"; did you mean {everyday!r}?" if everyday else nearest(self.unit, UNITS)
+            raise ValueError(f"unit {self.unit!r} is not known{hint}")
         if self.quantity in SIGNED:
             if self.positive_means is None:
                 raise ValueError(
