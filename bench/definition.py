@@ -255,7 +255,7 @@ class Definition(Frozen):
                 if not there
             ]
             if missing:
-                raise ValueError(f"above {HIGH_VOLTAGE_V:g} V {' and '.join(missing)} are mandatory")
+                raise ValueError(f"above {HIGH_VOLTAGE_V:g} V mandatory and missing: {' and '.join(missing)}")
 
     @property
     def name(self) -> str:

@@ -78,7 +78,11 @@ def validate(model: type[Model], data: dict[str, Any], source: str) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as problem:
-        lines = [_sentence(model, error, source) for error in problem.errors(include_url=False)]
+        errors = problem.errors(include_url=False)
+        # A list whose only item is wrong is called too short as well: that is no second mistake.
+        inner = {error["loc"][: len(error["loc"]) - up] for error in errors for up in range(1, len(error["loc"]))}
+        told = [error for error in errors if not (error["type"] == "too_short" and error["loc"] in inner)]
+        lines = [_sentence(model, error, source) for error in told]
         shown = list(dict.fromkeys(lines))[:6]
         more = len(set(lines)) - len(shown)
         if more > 0:
