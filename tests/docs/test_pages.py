@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-PAGES = ("how-to/write-a-driver.md",)
+PAGES = tuple(f"how-to/write-a-{thing}.md" for thing in ("driver", "profile", "definition", "suite"))
 
 
 @pytest.mark.parametrize("name", PAGES)
