@@ -100,6 +100,12 @@ class WallClock:
             if thread is not threading.current_thread():
                 thread.join(2.0)
 
+    def take_problem(self) -> BaseException | None:
+        """Return what a callback raised and nobody has been told yet; it is then told."""
+        with self._changed:
+            problem, self._problem = self._problem, None
+            return problem
+
     def _push(self, due_ns: int, callback: Callable[[], None], rank: Rank, period_ns: int) -> Tick:
         cyclic_can = rank is Rank.CAN
         with self._changed:
@@ -121,8 +127,7 @@ class WallClock:
             raise ClockMisuse("a callback must not sleep: leave the rest to the next tick")
         with self._changed:
             while True:
-                if self._problem is not None:
-                    problem, self._problem = self._problem, None
+                if (problem := self.take_problem()) is not None:
                     raise problem
                 remaining_ns = target_ns - self.now_ns()
                 if remaining_ns <= 0:

@@ -42,7 +42,7 @@ def examples(lab: Lab, definition: Path | None, bms: str) -> list[tuple[str, str
         lines.append(
             (
                 "one test of the sign, in real time (without -k: all of them)",
-                f'{command} run current_sign/test_sign.py -k "charge and tenth and not discharge" {where}',
+                f'{command} run current_sign/test_sign.py -k "10pct and not discharge" {where}',
             )
         )
     return lines

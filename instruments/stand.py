@@ -102,7 +102,7 @@ def open_stand(
         stack.enter_context(leaving_on_signals())
         clock, where, bindings = _world(definition, profile, seed, defects, stack)
         opened = _Open({}, {})
-        stack.callback(_close, opened)
+        stack.callback(_close, opened, clock)
         for name in profile.links:
             link = open_link(profile, name, bindings[name], clock, watchers.dialogue, watchers.frame)
             opened.links[name] = link
@@ -346,13 +346,20 @@ def _leave(stand: Stand, reason: str, problem: BaseException | None) -> None:
             ) from problem
 
 
-def _close(opened: _Open) -> None:
-    """Close links and drivers; one that refuses does not keep the others open."""
-    problems: list[Exception] = []
+def _close(opened: _Open, clock: Clock) -> None:
+    """Close links and drivers; one that refuses does not keep the others open.
+
+    On the wall the callbacks end first: one that polls a link must not find its socket closed under it.
+    """
+    problems: list[BaseException] = []
+    if isinstance(clock, WallClock):
+        clock.close()
+        if (left := clock.take_problem()) is not None:
+            problems.append(left)
     for part in [*opened.links.values(), *opened.drivers.values()]:
         try:
             part.close()
         except (BenchError, OSError) as problem:
             problems.append(problem)
     if problems:
-        raise ExceptionGroup("closing the bench", problems)
+        raise BaseExceptionGroup("closing the bench", problems)
