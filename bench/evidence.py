@@ -71,7 +71,7 @@ class Measurement:
             "source": self.source,
             "reference": self.reference,
             "at_s": self.at_s,
-            "hint": self.hint,
+            "hint": "" if judgement.verdict is Verdict.PASS else self.hint,
             "requirements": list(self.requirements),
         }
 
