@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-PAGES = tuple(f"how-to/write-a-{thing}.md" for thing in ("driver", "profile", "definition", "suite"))
+PAGES = ("first-hour.md", *(f"how-to/write-a-{thing}.md" for thing in ("driver", "profile", "definition", "suite")))
 
 
 @pytest.mark.parametrize("name", PAGES)
