@@ -56,9 +56,27 @@ def _first_line(path: Path) -> str:
         return file.readline().strip().strip('"').rstrip(".")
 
 
+def _version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    """Print the version and leave; a checkout that was never installed says so instead of failing."""
+    del parameter
+    if not wanted:
+        return
+    import importlib.metadata
+
+    try:
+        text = importlib.metadata.version("bmsbench")
+    except importlib.metadata.PackageNotFoundError:
+        import tomllib
+
+        project = tomllib.loads((COMMANDS.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        text = f"{project['version']} (a checkout, not installed)"
+    click.echo(f"bmsbench {text}")
+    ctx.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="show the traceback of an error")
-@click.version_option(package_name="bmsbench", message="bmsbench %(version)s")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="show the version")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:
     """A test bench for battery management systems: known currents, checked signs, judged protections."""
@@ -78,8 +96,11 @@ def main(arguments: list[str] | None = None) -> int:
     except click.ClickException as problem:
         problem.show()
         return problem.exit_code
-    except BrokenPipeError:
-        return 0  # the reader of a pipe had enough
+    except SystemExit:
+        # Click wraps its streams and leaves with 1 when the reader of a pipe had enough; here 1 means a failed product.
+        if "FlushWrapper" not in type(sys.stdout).__name__:
+            raise
+        return 0
     except Exception as problem:
         if "--debug" in arguments or not _is_expected(problem):
             raise
