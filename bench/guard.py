@@ -16,7 +16,7 @@ from bench.definition import Definition
 from bench.dut import Dut
 from bench.errors import BenchError, DefinitionError, NotDue, OutOfRange, SafetyError
 from bench.observer import Event, Observers
-from bench.quantities import Direction, show
+from bench.quantities import Direction, finite, show
 from bench.reference import Reference
 from bench.roles import (
     HasOvercurrentProtection,
@@ -190,7 +190,7 @@ class Guard:
             BenchError: it cannot be had. A guard that cannot see opens everything first.
         """
         try:
-            value = float(measure())
+            value = finite(float(measure()), channel)
         except NotDue:
             return None
         except BenchError as problem:
