@@ -84,7 +84,7 @@ class Power:
         return 0.0
 
     def get_ratings(self) -> Ratings:
-        sinks = not isinstance(self, FakeSupply)
+        sinks = type(self) is not FakeSupply
         sources = not isinstance(self, FakeLoad)
         amperes = Range(0.0, 340.0, "A")
         return Ratings(Range(0.0, 80.0, "V"), amperes if sources else None, amperes if sinks else None, 10_000.0)
