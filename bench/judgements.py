@@ -224,8 +224,8 @@ def power_direction(
     hint = ""
     if abs(read_w + true_w) <= tolerance_w + 3 * standard and abs(true_w) > tolerance_w:
         hint = "looks like: magnitude fits, sign inverted (M35 if the current is right)"
-    elif abs(read_w - abs(true_w)) <= tolerance_w + 3 * standard and true_w < 0:
-        hint = "looks like: an unsigned power beside a signed current (M36)"
+        if true_w < 0:  # one direction alone cannot tell these two apart
+            hint += ", or an unsigned power beside a signed current (M36)"
     return [
         Measurement(
             name=f"{signal} while {in_words(current_a, 3 * reference_u_a)}",

@@ -20,6 +20,7 @@ WINDOW = {"begin_s": 10.0, "end_s": 20.0}
 U_A = 0.012
 
 Shape = float | Callable[[float], float]
+Tree = dict[str, Any]
 
 
 def traces(*, proven: bool | None = True, until_s: float = 30.0, **channels: Shape) -> Traces:
@@ -340,7 +341,7 @@ def test_a_direction_that_did_not_flow_is_not_judged(true_a: float, direction: s
         (-20.0, -1040.0, PASS, ""),  # 2 % of 1060 W
         (-20.0, -1035.0, FAIL, ""),
         (20.0, -1060.0, FAIL, "M35"),
-        (-20.0, 1060.0, FAIL, "M35"),
+        (-20.0, 1060.0, FAIL, "M36"),
     ],
 )
 def test_power_is_current_times_voltage_sign_included(
@@ -423,6 +424,30 @@ def test_a_flag_that_nobody_hears_is_not_quiet() -> None:
     assert silent.verdict is FAIL
     assert "not proven" in undecided("stays_quiet", traces(proven=None, a=0.0), flags=["b"], **WINDOW)
     assert judge("stays_quiet", traces(), DecisionRule(), {"flags": ["b"], **WINDOW})[0].verdict is FAIL
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("current_direction", {"direction": "charge", "reference_u_a": U_A}),
+        ("power_direction", {"accuracy": ACCURACY, "reference_u_a": U_A}),
+        ("counter_direction", {"direction": "charge", "resolution": 0.01, "unit": "Ah"}),
+        ("state_flag", {"expected": True}),
+        ("dead_band", {"limit_a": 0.5, "lag_s": 0.3, "reference_u_a": U_A}),
+        ("reversal", {"to_direction": "charge", "zero_a": 1.0, "allowed_s": 0.8, "period_s": 0.1}),
+        (
+            "follows_ramp",
+            {"accuracy": ACCURACY, "lag_s": 0.3, "span_a": 8.0, "reference_u_a": U_A},
+        ),
+    ],
+)
+def test_a_silent_bms_fails_every_judgement_that_needs_to_hear_it(name: str, parameters: Tree) -> None:
+    silent = traces(reference_current=20.0, pack_side_voltage=53.0)
+    measured = one(name, silent, signal="pack_current", **parameters, **WINDOW)
+    assert measured.verdict is FAIL
+    assert "silent" in measured.hint
+    unproven = traces(proven=None, reference_current=20.0, pack_side_voltage=53.0)
+    assert "not proven" in undecided(name, unproven, signal="pack_current", **parameters, **WINDOW)
 
 
 # -- around zero ---------------------------------------------------------------------------------------------------
@@ -522,6 +547,36 @@ def test_what_is_no_reversal_is_not_judged(shape: Shape, why: str) -> None:
         to_direction="charge", zero_a=1.0, allowed_s=0.8, period_s=0.1, **WINDOW,
     )  # fmt: skip
     assert why in text
+
+
+@pytest.mark.parametrize(
+    ("shape", "verdict", "word"),
+    [
+        (ramp, PASS, ""),
+        (lambda t: ramp(t - 0.2), PASS, ""),
+        (lambda t: 1.005 * ramp(t) + 0.15, PASS, ""),
+        (lambda t: max(-3.0, min(3.0, ramp(t))), FAIL, "read as"),  # saturates
+        (lambda t: -ramp(t), FAIL, "sign inverted"),
+        (0.0, FAIL, "reads zero"),
+        (lambda t: ramp(t) if ramp(t) >= 0 else ramp(t) + 655.36, FAIL, "read as +655"),
+    ],
+)
+def test_a_reading_follows_the_whole_ramp(shape: Shape, verdict: Verdict, word: str) -> None:
+    measured = one(
+        "follows_ramp", traces(reference_current=ramp, pack_current=shape),
+        signal="pack_current", accuracy=ACCURACY, lag_s=0.3, span_a=10.0, reference_u_a=U_A, **WINDOW,
+    )  # fmt: skip
+    assert measured.verdict is verdict
+    assert word in measured.hint
+    assert (measured.hint == "") == (verdict is PASS)
+
+
+def test_a_ramp_over_less_than_the_range_asks_too_little() -> None:
+    half = traces(reference_current=lambda t: 0.5 * ramp(t), pack_current=lambda t: 0.5 * ramp(t))
+    assert "the ramp covered 5.3 A of 10.0 A" in undecided(
+        "follows_ramp", half, signal="pack_current", accuracy=ACCURACY, lag_s=0.3, span_a=10.0, reference_u_a=U_A,
+        **WINDOW,
+    )  # fmt: skip
 
 
 # -- the bench itself ----------------------------------------------------------------------------------------------
