@@ -213,6 +213,8 @@ def holding(stand: Stand, current_a: float) -> Iterator[float]:
 
     The current goes to zero and the outputs off at the end, whatever happened.
     """
+    if current_a:
+        stand.progress(f"{(Direction.CHARGE if current_a > 0 else Direction.DISCHARGE).verb} at {abs(current_a):.0f} A")
     try:
         force(stand, current_a)
         yield settle(stand, current_a) if current_a else stand.reference.current()
