@@ -1,9 +1,10 @@
 """Draw the README's two pictures again from a demonstration that has just run (needs chromium and a POSIX terminal).
 
-    .venv/bin/python docs/images/make_pictures.py
+.venv/bin/python docs/images/make_pictures.py
 """
 
 import base64
+import contextlib
 import io
 import os
 import pty
@@ -16,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "reports"))
-TEST = "A charge current is reported as charge, and by the right amount (most level)"
+TEST = "A charge current is reported as charge, and by the right amount (10 % level)"
 LEAF = "`[data-testid=tree-leaf]`"
 
 
@@ -29,12 +30,8 @@ def captured_demo() -> str:
         return chunks[-1]
 
     python = str(Path(sys.executable))
-    before = os.getcwd()
-    os.chdir(ROOT)
-    try:
+    with contextlib.chdir(ROOT):
         status = pty.spawn([python, "-P", "-m", "bmsbench", "demo"], read)
-    finally:
-        os.chdir(before)
     assert status == 0, f"the demonstration ended with {status}"
     lines = []
     for line in b"".join(chunks).decode().replace("\r\n", "\n").split("\n"):
@@ -49,7 +46,7 @@ def draw_terminal(text: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(record=True, width=112, file=io.StringIO(), force_terminal=True)
+    console = Console(record=True, width=116, file=io.StringIO(), force_terminal=True)
     console.print("[bold]$ python3 dev.py demo[/bold]")
     console.print(Text.from_ansi(text))
     svg = console.export_svg(title="bmsbench")
@@ -57,22 +54,24 @@ def draw_terminal(text: str) -> None:
     (HERE / "terminal.svg").write_text(svg.replace("Fira Code", "DejaVu Sans Mono"), encoding="utf-8")
 
 
-def draw_report() -> None:
-    """Photograph the page of one failed test in the Allure report."""
+def draw_report(demo: Path) -> None:
+    """Photograph the page of one failed test in the Allure report of a demonstration."""
     from browser import open_browser  # the headless Chromium of the report's own tests
 
     with tempfile.TemporaryDirectory() as profile, open_browser(Path(profile)) as page:
         page.call("Emulation.setDeviceMetricsOverride", width=1060, height=1180, deviceScaleFactor=1, mobile=False)
-        page.open((ROOT / "reports/output/demo/2-inverted-sign/report.html").as_uri(), settle_s=3.0)
+        page.open((demo / "2-inverted-sign" / "report.html").as_uri(), settle_s=3.0)
         page.until(f"document.querySelectorAll({LEAF}).length")
         page.evaluate(f"[...document.querySelectorAll({LEAF})].find(e => e.innerText.includes({TEST!r})).click()")
         page.until("document.querySelector('iframe')?.contentDocument?.images[0]?.naturalWidth > 0")
         page.wait(1.0)
+        assert "Product: the BMS did the wrong thing" in page.evaluate("document.body.innerText")
         picture = page.call("Page.captureScreenshot", format="png")["data"]
     (HERE / "report.png").write_bytes(base64.b64decode(picture))
 
 
 if __name__ == "__main__":
     subprocess.run(["chromium", "--version"], check=True, stdout=subprocess.DEVNULL)
-    draw_terminal(captured_demo())
-    draw_report()
+    text = captured_demo()
+    draw_terminal(text)
+    draw_report(ROOT / Path(re.search(r"^report\s+(\S+)", text, re.MULTILINE)[1]).parent)
