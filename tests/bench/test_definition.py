@@ -419,4 +419,4 @@ def test_no_junk_anywhere_in_a_definition_crashes_the_loader(path: tuple[Any, ..
         validate(Definition, tree, "table-2.toml")
     except DefinitionError as problem:
         said = str(problem)
-    assert all(line.startswith("table-2.toml") for line in said.splitlines())
+    assert said.startswith("table-2.toml")

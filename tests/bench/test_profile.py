@@ -641,4 +641,4 @@ def test_no_junk_anywhere_in_a_profile_crashes_the_loader(data: st.DataObject) -
         validate(Profile, tree, "acme.toml")
     except DefinitionError as problem:
         said = str(problem)
-    assert all(line.startswith("acme.toml") for line in said.splitlines())
+    assert said.startswith("acme.toml")
