@@ -86,6 +86,7 @@ class Lab:
         self._wall = WallClock()
         self.clock = SimulatedClock()
         self._can: dict[str, SocketcandServer] = {}
+        self._zero_s: float | None = None  # the wall's time at which the bench's began
         self.longest_lag_s = 0.0
         self.bench = VirtualBench(
             definition, profile, self.clock, seed=seed, defects=defects, soc_pct=soc_pct, ports=fixed, can_name="can"
@@ -128,7 +129,7 @@ class Lab:
             if isinstance(self.definition.links.get(name), CanBinding) and self.bench.hub is not None:
                 port = fixed.get(name, 0)
                 try:
-                    self._can[name] = SocketcandServer(self.bench.hub, self.host, port)
+                    self._can[name] = SocketcandServer(self.bench.hub, self.host, port, arrival_s=self.due_s)
                 except OSError as problem:
                     raise OSError(
                         problem.errno,
@@ -155,6 +156,10 @@ class Lab:
         """
         self.witness.fault(name, fault)
 
+    def due_s(self) -> float:
+        """Return what the bench's time should be now; the clock itself lags by a step, or by a stall."""
+        return self.clock.now() if self._zero_s is None else self._wall.now() - self._zero_s
+
     # -- time --------------------------------------------------------------------------------------------------
 
     def serve(self, for_s: float | None = None) -> None:
@@ -165,15 +170,15 @@ class Lab:
         """
         clock, wall = self.clock, self._wall
         clock.adopt()
-        zero_s = wall.now() - clock.now()
+        self._zero_s = wall.now() - clock.now()
         end_s = None if for_s is None else clock.now() + for_s
         due_s = wall.now()
         while not self._stop.is_set() and (end_s is None or clock.now() < end_s):
-            target_s = wall.now() - zero_s
+            target_s = wall.now() - self._zero_s
             lag_s = target_s - clock.now()
             if lag_s > FORGIVEN_S:
                 self._say(f"this machine stood still for {lag_s:.1f} s; the bench stood still with it")
-                zero_s += lag_s
+                self._zero_s += lag_s
                 continue
             self.longest_lag_s = max(self.longest_lag_s, lag_s)
             while (left_s := target_s - clock.now()) > STEP_S / 10 and not self._stop.is_set():

@@ -37,13 +37,19 @@ _COMMAND = re.compile(rb"<\s*([^<>]*?)\s*>")
 class SocketcandServer:
     """One bus for any number of clients; each client is a node of the hub."""
 
-    def __init__(self, hub: CanHub, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, hub: CanHub, host: str = "127.0.0.1", port: int = 0, *, arrival_s: Callable[[], float] | None = None
+    ) -> None:
         """Listen at once; port 0 takes a free one.
+
+        `arrival_s` tells the bench's time at which a frame that has just been read arrives on the bus. Where the
+        wall paces the clock, it may lag; a frame's own time must not, or a BMS would see gaps that nobody made.
 
         Raises:
             OSError: the port is in use.
         """
         self._hub = hub
+        self._arrival_s = arrival_s or hub.clock.now
         self._wall = WallClock()
         self._listener = socket.create_server((host, port))
         self._listener.setblocking(False)
@@ -117,7 +123,7 @@ class SocketcandServer:
             return
         peer.setblocking(False)
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client = _Client(peer, self._hub, self._wall, self._stir)
+        client = _Client(peer, self._hub, self._wall, self._stir, self._arrival_s)
         self._clients.append(client)
         self._selector.register(peer, selectors.EVENT_READ, client)
 
@@ -125,8 +131,16 @@ class SocketcandServer:
 class _Client:
     """One connection. `read` and `write` run in the server's thread, `_from_bus` in whoever moves the clock."""
 
-    def __init__(self, peer: socket.socket, hub: CanHub, wall: WallClock, stir: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        peer: socket.socket,
+        hub: CanHub,
+        wall: WallClock,
+        stir: Callable[[], None],
+        arrival_s: Callable[[], float],
+    ) -> None:
         self.socket, self._hub, self._wall, self._stir = peer, hub, wall, stir
+        self._arrival_s = arrival_s
         self.gone = False
         self.blocked = False
         self.quiet_until_s = 0.0
@@ -203,7 +217,7 @@ class _Client:
                 self._answers += f"< error cannot send {rest.strip()!r} >".encode()
             else:
                 # On the clock, so that the virtual BMS hears everything in the thread that moves its time.
-                self._hub.clock.at(self._hub.clock.now(), partial(self._to_bus, frame), rank=Rank.CAN)
+                self._hub.clock.at(self._arrival_s(), partial(self._to_bus, frame), rank=Rank.CAN)
         else:
             self._answers += f"< error unknown command {word!r} >".encode()
 

@@ -8,7 +8,9 @@ written at least every 40 ms and on every change of current of more than 1 % (of
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TextIO
 
 from bench.errors import DefinitionError
@@ -36,7 +38,13 @@ class Witness:
         Raises:
             OSError: it exists, or cannot be made.
         """
-        self._file: TextIO | None = None if path is None else path.open("x", encoding="utf-8", newline="\n")
+        self._lines: SimpleQueue[str | None] = SimpleQueue()
+        self._writer: threading.Thread | None = None
+        if path is not None:
+            file = path.open("x", encoding="utf-8", newline="\n")
+            # A disk that is busy must not hold up time.
+            self._writer = threading.Thread(target=self._write, args=(file,), name="witness", daemon=True)
+            self._writer.start()
         self._bench: VirtualBench | None = None
         self._last_s = -1.0
         self._last_a = 0.0
@@ -54,7 +62,7 @@ class Witness:
 
     def look(self) -> None:
         """Write a line if one is due; called after each step of time, in the thread that moves it."""
-        if self._file is None:
+        if self._writer is None:
             return
         bench = self.bench
         with bench.clock.lock:
@@ -65,8 +73,14 @@ class Witness:
                 return
             line = json.dumps(self.truth())
         self._last_s, self._last_a = now_s, current_a
-        self._file.write(line + "\n")
-        self._file.flush()
+        self._lines.put(line)
+
+    def _write(self, file: TextIO) -> None:
+        with file:
+            while (line := self._lines.get()) is not None:
+                file.write(line + "\n")
+                if self._lines.empty():
+                    file.flush()
 
     def truth(self) -> dict[str, Any]:
         """Return what is so now: currents in amperes (charging positive), voltages in volts."""
@@ -136,7 +150,8 @@ class Witness:
             bench.bms.reset(seed)
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Write what is left, and close the file; twice is once."""
+        if self._writer is not None:
+            self._lines.put(None)
+            self._writer.join(5.0)
+            self._writer = None
