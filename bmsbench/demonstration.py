@@ -213,7 +213,8 @@ def _print_scene(scene: Scene, say: Any) -> None:
     failed = [text for text in scene.findings if text[1]]
     total = sum(sum(numbers.values()) for numbers in scene.outcomes.values())
     for title, reason in failed[:1]:
-        say(f"   FAILED   {title}", fg="red")
+        for index, line in enumerate(_wrap(title)):
+            say(f"   {'FAILED' if index == 0 else '':<9}{line}", fg="red")
         for line in _wrap(reason):
             say(f"            {line}")
     say(f"            {len(failed)} of {total} tests failed", dim=True)
