@@ -111,9 +111,7 @@ def _files(folder: str, lab_drivers: Path | None) -> dict[str, Path]:
             if path.stem.startswith("_"):
                 continue
             if path.stem in files:
-                raise DefinitionError(
-                    f"{path}: there is already a driver called {path.stem!r}; give it another name"
-                )
+                raise DefinitionError(f"{path}: there is already a driver called {path.stem!r}; give it another name")
             files[path.stem] = path
     return files
 
@@ -149,9 +147,7 @@ def _driver_class(module: ModuleType, folder: str, name: str) -> type[Any]:
     if len(found) != 1:
         raise DefinitionError(f"{module.__file__}: needs exactly one public class with a role, has {len(found)}")
     driver = found[0]
-    missing = [
-        fact for fact in ("family", "models", "transport", "commissioned", "open") if not hasattr(driver, fact)
-    ]
+    missing = [fact for fact in ("family", "models", "transport", "commissioned", "open") if not hasattr(driver, fact)]
     if missing:
         raise DefinitionError(f"{module.__file__}: {driver.__name__} lacks {', '.join(missing)}")
     if FOLDERS.get(driver.role) != folder:

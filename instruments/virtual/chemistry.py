@@ -45,9 +45,7 @@ class OcvCurve:
         self, soc: Sequence[float], voltage_v: Sequence[float], outside_slope_v: float = OUTSIDE_SLOPE_V
     ) -> None:
         if len(soc) != len(voltage_v) or len(soc) < 3:
-            raise ValueError(
-                f"OCV table: {len(soc)} states of charge and {len(voltage_v)} voltages; need equal, >= 3"
-            )
+            raise ValueError(f"OCV table: {len(soc)} states of charge and {len(voltage_v)} voltages; need equal, >= 3")
         if any(b <= a for a, b in pairwise(soc)):
             raise ValueError("OCV table: states of charge must rise from row to row")
         if any(b <= a for a, b in pairwise(voltage_v)):

@@ -27,9 +27,7 @@ class Switches:
         self.precharge_closed = False
         self._welded = False
 
-    def set(
-        self, *, charge: bool | None = None, discharge: bool | None = None, precharge: bool | None = None
-    ) -> None:
+    def set(self, *, charge: bool | None = None, discharge: bool | None = None, precharge: bool | None = None) -> None:
         """Command switches now (True closes); what is not named stays."""
         wanted = {"charge_closed": charge, "discharge_closed": discharge, "precharge_closed": precharge}
         changed = {k: v for k, v in wanted.items() if v is not None and getattr(self, k) is not v}
@@ -55,9 +53,7 @@ class Switches:
     def _precharges(self) -> bool:
         return self.precharge_closed and (self.topology == "separate" or self.discharge_closed)
 
-    def branch(
-        self, series_ohm: float, on_ohm: float, precharge_ohm: float, diode_v: float, leak_ohm: float
-    ) -> Branch:
+    def branch(self, series_ohm: float, on_ohm: float, precharge_ohm: float, diode_v: float, leak_ohm: float) -> Branch:
         """Return how the branch conducts each way with `series_ohm` in line with the switches."""
         through_s = 1.0 / (series_ohm + on_ohm)
         charge, discharge = self.charge_closed, self.discharge_closed

@@ -119,9 +119,7 @@ def test_a_current_is_read_as_people_write_it(text: str, expected: float) -> Non
     assert parse_current(text) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "nan", "inf", "-inf", "12,3", "12.3 V", "12.3 a", "--3", "0x10", "1e999", "A"]
-)
+@pytest.mark.parametrize("text", ["", "nan", "inf", "-inf", "12,3", "12.3 V", "12.3 a", "--3", "0x10", "1e999", "A"])
 def test_what_is_no_current_is_refused(text: str) -> None:
     with pytest.raises(OutOfRange):
         parse_current(text)

@@ -126,9 +126,7 @@ def solve(initial, ambient_degc, current_a, held_v, seconds):
     # The jig starts at the cell's temperature in PyBaMM; put it back to ambient through its own equation.
     model.initial_conditions[model.variables["Jig temperature [degC]"]] = pybamm.Scalar(ambient_degc)
     times = np.unique(np.concatenate([[0.0, 1.0, 2.0, 5.0], np.linspace(0.0, seconds, 31)]))
-    simulation = pybamm.Simulation(
-        model, parameter_values=values, solver=pybamm.IDAKLUSolver(rtol=1e-9, atol=1e-11)
-    )
+    simulation = pybamm.Simulation(model, parameter_values=values, solver=pybamm.IDAKLUSolver(rtol=1e-9, atol=1e-11))
     solution = simulation.solve(t_eval=[0.0, seconds], t_interp=times)
     names = ["Current [A]", "Voltage [V]", "SoC", "Element-1 overpotential [V]", "Cell temperature [degC]"]
     return times, [np.asarray(solution[name](times), dtype=float) for name in names]
@@ -139,9 +137,7 @@ def main():
     for name, soc_pct, ambient_degc, stretches in CASES:
         state, start_s, rows = (soc_pct / 100.0, 0.0, ambient_degc), 0.0, []
         for current_a, held_v, seconds in stretches:
-            times, (current, voltage, soc, pair, temperature) = solve(
-                state, ambient_degc, current_a, held_v, seconds
-            )
+            times, (current, voltage, soc, pair, temperature) = solve(state, ambient_degc, current_a, held_v, seconds)
             for k, t in enumerate(times):
                 rows.append(
                     [
@@ -189,9 +185,7 @@ def main():
 def _rows_on_lines(text):
     import re
 
-    return re.sub(
-        r"\[\s+(-?[\d.e+-]+(?:,\s+-?[\d.e+-]+)*)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m[1]) + "]", text
-    )
+    return re.sub(r"\[\s+(-?[\d.e+-]+(?:,\s+-?[\d.e+-]+)*)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m[1]) + "]", text)
 
 
 if __name__ == "__main__":

@@ -100,9 +100,7 @@ def test_constant_voltage_starts_at_the_resistance_and_tapers(bench: Bench) -> N
     bench.wait(1.0)
     bench.close()
     start_a = 0.2 / (OUTSIDE_OHM + R0_OHM)
-    assert bench.circuit.pack_current_a() == pytest.approx(
-        start_a, rel=1e-7
-    )  # R0 is that of the middle of the stretch
+    assert bench.circuit.pack_current_a() == pytest.approx(start_a, rel=1e-7)  # R0 is that of the middle of the stretch
     assert bench.supply.mode() == "CV"
     # The pairs charge against the source resistance: 1/tau' = (1 + R1 / R) / tau. Slack: the OCV rises a little.
     pair_ohm, series_ohm = 16 * 0.0006, OUTSIDE_OHM + R0_OHM
