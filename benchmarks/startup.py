@@ -2,12 +2,14 @@
 
     python -m benchmarks.startup [ROUNDS]
 
-The commands take turns within each round, so that a busy machine slows all of them alike; medians are compared.
+The commands take turns, and a ratio is the median of the ratios within each round. Processor time stands beside
+wall time where the system tells it (not on Windows): on a busy machine it is the one to believe.
 Aims: help at most 6 times the bare interpreter, an empty test at most 15 % slower with the plugin than without.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import subprocess
@@ -43,18 +45,34 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
 
 
-def measure(rounds: int) -> dict[str, float]:
-    """Return the median wall time of each command in seconds; each is run once before, for the disk's sake."""
-    times: dict[str, list[float]] = {name: [] for name in commands()}
+def processor_s() -> float:
+    """Return the processor time of all children so far in seconds; nan where the system does not tell."""
+    if sys.platform == "win32":
+        return math.nan
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def measure(rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Return wall and processor time of each command and round in seconds; a first round is for the disk's sake."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands()}
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / "test_empty.py").write_text("def test_empty(): pass\n", encoding="utf-8")
         for number in range(rounds + 1):
             for name, command in commands().items():
-                begin = time.perf_counter()
+                begin_s, used_s = time.perf_counter(), processor_s()
                 subprocess.run(command, cwd=scratch, env=environment(), capture_output=True, check=True)
                 if number:
-                    times[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(values) for name, values in times.items()}
+                    times[name].append((time.perf_counter() - begin_s, processor_s() - used_s))
+    return times
+
+
+def ratio(times: dict[str, list[tuple[float, float]]], name: str, base: str, which: int) -> float:
+    """Return the median over the rounds of one command's time against another's: wall (0) or processor (1)."""
+    pairs = zip(times[name], times[base], strict=True)
+    return statistics.median(one[which] / other[which] for one, other in pairs)
 
 
 def loaded_by_help() -> list[str]:
@@ -72,18 +90,19 @@ print(" ".join(name for name in {HEAVY!r} if name in sys.modules))
 
 def main(rounds: int = ROUNDS) -> dict[str, float]:
     """Measure, print the comparison, and return the figures."""
-    median_s = measure(rounds)
-    for name, value in median_s.items():
-        print(f"{name:34}{value * 1000:8.0f} ms")
-    figures = {
-        "help_times_bare": median_s["bmsbench --help"] / median_s["python -c pass"],
-        "plugin_pct": 100 * (median_s["pytest, empty"] / median_s["pytest, empty, -p no:bmsbench"] - 1),
-        "plugin_alone_pct": 100
-        * (median_s["pytest, empty, bmsbench alone"] / median_s["pytest, empty, no plugin at all"] - 1),
-    }
-    print(f"help against python -c pass      {figures['help_times_bare']:6.1f} x   aim at most {HELP_AIM:g} x")
-    print(f"plugin against without           {figures['plugin_pct']:+6.1f} %   aim at most {PLUGIN_AIM_PCT:g} %")
-    print(f"the same, no other plugins       {figures['plugin_alone_pct']:+6.1f} %")
+    times = measure(rounds)
+    print(f"{'':34}{'wall':>8}   {'processor':>9}")
+    for name, values in times.items():
+        wall_ms, used_ms = (1000 * statistics.median(value[which] for value in values) for which in (0, 1))
+        print(f"{name:34}{wall_ms:5.0f} ms   {used_ms:6.0f} ms")
+    figures: dict[str, float] = {}
+    for which, kind in enumerate(("wall", "processor")):
+        help_x = ratio(times, "bmsbench --help", "python -c pass", which)
+        plugin = 100 * (ratio(times, "pytest, empty", "pytest, empty, -p no:bmsbench", which) - 1)
+        alone = 100 * (ratio(times, "pytest, empty, bmsbench alone", "pytest, empty, no plugin at all", which) - 1)
+        print(f"{kind:10} help {help_x:.1f} x python -c pass (aim at most {HELP_AIM:g} x);", end=" ")
+        print(f"plugin {plugin:+.1f} % (aim at most {PLUGIN_AIM_PCT:g} %), without other plugins {alone:+.1f} %")
+        figures |= {f"help_times_{kind}": help_x, f"plugin_pct_{kind}": plugin, f"alone_pct_{kind}": alone}
     print(f"heavy libraries loaded by --help  {', '.join(loaded_by_help()) or 'none'}")
     return figures
 
