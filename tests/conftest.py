@@ -71,6 +71,12 @@ class LabProcess:
         text = self.witness.read_text(encoding="utf-8")
         return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
 
+    def longest_stall_s(self, since_s: float) -> float:
+        """Return how far the bench's time fell behind the wall since a time of day: a busy machine, not the bench."""
+        lines = self.lines()
+        least_s = min(line["unix_s"] - line["at_s"] for line in lines)
+        return max(line["unix_s"] - line["at_s"] - least_s for line in lines if line["unix_s"] >= since_s - 0.1)
+
     def close(self) -> tuple[int, str]:
         """End it as Ctrl-C does; return its status and what it said to standard error."""
         self._control.close()

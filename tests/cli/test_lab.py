@@ -32,10 +32,20 @@ def lab(request: pytest.FixtureRequest, lab_process: Any, tmp_path_factory: pyte
     assert started.close()[0] == 0
 
 
+def paste(lab: Any, line: str) -> subprocess.CompletedProcess[str]:
+    """Run a line as a shell does; once more if this machine stood still while it ran in real time."""
+    begun_s = time.time()
+    run = subprocess.run(line, shell=True, cwd=lab.folder, capture_output=True, text=True, timeout=100)
+    if run.returncode and lab.longest_stall_s(begun_s) > 0.1:
+        assert lab.tell("reset 1") == "ok"
+        run = subprocess.run(line, shell=True, cwd=lab.folder, capture_output=True, text=True, timeout=100)
+    return run
+
+
 def test_every_printed_line_works_when_pasted(lab: Any) -> None:
     assert len(lab.told["examples"]) == 6
     for example in lab.told["examples"]:
-        run = subprocess.run(example["line"], shell=True, cwd=lab.folder, capture_output=True, text=True, timeout=100)
+        run = paste(lab, example["line"])
         assert run.returncode == 0, f"{example['line']}\n{run.stdout}\n{run.stderr}"
         assert run.stdout.strip(), example
         if "who it is" in example["shows"]:

@@ -6,6 +6,7 @@ import json
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from bench.profile import find_profile, load_profile
 from bench.roles import Dialogue
 from instruments.stand import open_stand
 
+LONGEST_STALL_S = 0.1  # the lab's worst lag on a machine with a core to spare is a few milliseconds
+
 
 @pytest.fixture(params=["foxbms_2", "seplos_v3"])
 def lab(request: pytest.FixtureRequest, lab_process: Any, tmp_path: Path) -> Iterator[Any]:
@@ -28,16 +31,24 @@ def lab(request: pytest.FixtureRequest, lab_process: Any, tmp_path: Path) -> Ite
 
 
 def run(lab: Any, *words: str, within_s: float) -> dict[str, Any]:
-    folder = lab.folder / "run"
-    command = [sys.executable, "-m", "bmsbench", "run", *words]
-    command += ["--bench", str(lab.definition), "--bms", lab.told["bms"], "--run-folder", str(folder)]
-    ended = subprocess.run(command, cwd=lab.folder, capture_output=True, text=True, timeout=within_s)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    record: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    truth = lab.truth()
-    assert truth["outputs_on"] == []
-    assert truth["disconnect_closed"] is False
-    return record
+    """Run in real time. A BMS that is supervised to 5 ms cannot be judged on a machine that stands still meanwhile:
+    then it is run once more, and if that is no better the test is skipped by that name."""
+    for attempt in ("first", "second"):
+        folder = lab.folder / attempt
+        command = [sys.executable, "-m", "bmsbench", "run", *words]
+        command += ["--bench", str(lab.definition), "--bms", lab.told["bms"], "--run-folder", str(folder)]
+        begun_s = time.time()
+        ended = subprocess.run(command, cwd=lab.folder, capture_output=True, text=True, timeout=within_s)
+        truth = lab.truth()
+        assert truth["outputs_on"] == []
+        assert truth["disconnect_closed"] is False
+        if ended.returncode == 0:
+            record: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            return record
+        stall_s = lab.longest_stall_s(begun_s)
+        assert stall_s > LONGEST_STALL_S, ended.stdout + ended.stderr
+        assert lab.tell("reset 1") == "ok"
+    pytest.skip(f"this machine stood still for up to {stall_s:.2f} s while a suite ran in real time")
 
 
 @pytest.mark.full
