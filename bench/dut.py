@@ -73,6 +73,9 @@ class Dut:
     def state(self) -> str:
         """Return the state word; for a BMS that has no state signal, `on` or `off` by its switches.
 
+        One that tells neither counts as `on` when its pack current can be read: whether it conducts is then for
+        the polarity check and the reference to see.
+
         Raises:
             ReadingError: it cannot be read.
         """
@@ -80,6 +83,9 @@ class Dut:
         if isinstance(operation, StateRequest):
             value = round(self.read(operation.state))
             return self.profile.signals[operation.state].values.get(value, f"unknown state {value}")
+        if not any(self.has(f"switch_{name}") for name in self.profile.bms.switches):
+            self.read("pack_current")
+            return "on"
         return "on" if self.switches_closed() else "off"
 
     def switch_states(self) -> dict[str, bool]:

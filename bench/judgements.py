@@ -42,7 +42,7 @@ def judge(name: str, traces: Traces, rule: DecisionRule, parameters: dict[str, A
 
     Raises:
         DefinitionError: there is no judgement of that name, or its parameters do not fit.
-        Inconclusive: the traces do not tell.
+        Inconclusive: the traces do not tell, or there was nothing to judge.
     """
     import bench.ramp_judgements
     import bench.trip_judgements
@@ -53,9 +53,12 @@ def judge(name: str, traces: Traces, rule: DecisionRule, parameters: dict[str, A
     except KeyError:
         raise DefinitionError(f"no judgement called {name!r}{nearest(name, REGISTRY)}") from None
     try:
-        return function(traces, rule, **parameters)
+        measurements = function(traces, rule, **parameters)
     except TypeError as problem:
         raise DefinitionError(f"judgement {name}: {problem}") from problem
+    if not measurements:
+        raise Inconclusive(f"judgement {name}: nothing was there to be judged, and nothing judged is no pass")
+    return measurements
 
 
 def spread_of_mean(trace: Trace) -> float:

@@ -48,15 +48,17 @@ def follows_ramp(
         low_a, high_a = min(low_a, least_a), max(high_a, most_a)
         nearest_a = min(max(read_a, least_a), most_a)
         excess_a = abs(read_a - nearest_a) - spec.half_width(nearest_a) - spec.resolution
-        if excess_a > worst_a:
-            worst_a, worst_pair = excess_a, (nearest_a, read_a)
+        worst_a = max(worst_a, excess_a)
+        # The pair that is shown: of those that leave the promise, the one at the largest current tells most.
+        if excess_a > 0 and abs(nearest_a) >= abs(worst_pair[0]):
+            worst_pair = (nearest_a, read_a)
     if high_a - low_a < 0.8 * span_a:
         covered_a = max(0.0, high_a - low_a)
         raise Inconclusive(f"the ramp covered {covered_a:.1f} A of {span_a:.1f} A while {signal} was heard")
     true_a, read_a = worst_pair
     hint = ""
-    if worst_a > -reference_u_a:
-        hint = f"worst at {true_a:+.2f} A, read as {read_a:+.2f} A"
+    if worst_a > 0:
+        hint = f"for instance at {true_a:+.2f} A, read as {read_a:+.2f} A"
         more = in_one_line(diagnose([worst_pair], max(0.03 * abs(true_a), 3 * reference_u_a)))
         hint = f"{hint}; {more}" if more else hint
     return [

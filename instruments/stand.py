@@ -100,7 +100,7 @@ def open_stand(
     with contextlib.ExitStack() as stack:
         stack.callback(watchers.remove, tap)
         stack.enter_context(leaving_on_signals())
-        clock, where, bindings = _world(definition, profile, seed, defects, stack)
+        clock, where, bindings = _world(definition, profile, seed, defects, lab, stack)
         opened = _Open({}, {})
         stack.callback(_close, opened, clock)
         for name in profile.links:
@@ -165,7 +165,12 @@ def check_defects(definition: Definition, profile: Profile, defects: tuple[str, 
 
 
 def _world(
-    definition: Definition, profile: Profile, seed: int, defects: tuple[str, ...], stack: contextlib.ExitStack
+    definition: Definition,
+    profile: Profile,
+    seed: int,
+    defects: tuple[str, ...],
+    lab: Path | None,
+    stack: contextlib.ExitStack,
 ) -> tuple[Clock, dict[str, str], dict[str, Mapping[str, object]]]:
     """Return the clock, and where instruments and links are found."""
     addresses = {name: section.address for name, section in definition.instruments.items()}
@@ -178,7 +183,7 @@ def _world(
 
     clock = SimulatedClock()
     stack.callback(clock.close)
-    virtual = VirtualBench(definition, profile, clock, seed=seed, defects=defects)
+    virtual = VirtualBench(definition, profile, clock, seed=seed, defects=defects, lab=lab)
     stack.callback(virtual.close)
     addresses.update(virtual.addresses)
     for name in profile.links:

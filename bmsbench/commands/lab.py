@@ -94,6 +94,7 @@ def command(
         control=fixed.get(CONTROL),
         witness=Witness(witness),
         say=lambda text: click.echo(text, err=True),
+        lab=lab_folder,
     )
     try:
         for name, what in _pairs(fault, "--fault").items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from bench.can_hub import CanHub
 from bench.definition import CanBinding, Definition, ModbusBinding
@@ -47,8 +48,12 @@ class VirtualBench:
         host: str = "127.0.0.1",
         ports: Mapping[str, int] | None = None,
         can_name: str | None = None,
+        lab: Path | None = None,
     ) -> None:
-        """Build and serve it. `can_name` names the bus where other processes must find it by name.
+        """Build and serve it.
+
+        `can_name` names the bus where other processes must find it by name; `lab` is a lab's folder with faces of
+        its own.
 
         Raises:
             DefinitionError: a driver without a virtual face, an unknown defect, a signal nobody can fill.
@@ -79,7 +84,9 @@ class VirtualBench:
         self.circuit.bidirectional.disconnected = "bidirectional" not in definition.roles
         self.server = FaceServer(clock, host=host)
         try:
-            self.instruments = VirtualInstruments(self.circuit, clock, self.server, derived_seed(seed, "instruments"))
+            self.instruments = VirtualInstruments(
+                self.circuit, clock, self.server, derived_seed(seed, "instruments"), lab=lab
+            )
             self._add_instruments()
             self.bms = VirtualBms(
                 profile, circuit=self.circuit, clock=clock, seed=derived_seed(seed, "bms"), defects=tuple(defects)

@@ -39,14 +39,17 @@ class VirtualInstruments:
     """The virtual instruments of one bench definition.
 
     A face is found by its driver's name: `instruments/virtual/face_<driver>.py` with a function `make`, or, where
-    the environment names a lab's folder as BMSBENCH_LAB, `virtual/face_<driver>.py` in there.
+    there is a lab's folder (`lab`, or BMSBENCH_LAB in the environment), `virtual/face_<driver>.py` in there.
     """
 
-    def __init__(self, circuit: Circuit, clock: SimulatedClock, server: FaceServer, seed: int) -> None:
+    def __init__(
+        self, circuit: Circuit, clock: SimulatedClock, server: FaceServer, seed: int, *, lab: Path | None = None
+    ) -> None:
         self.circuit = circuit
         self.clock = clock
         self._server = server
         self._seed = seed
+        self._lab = lab
         self._served: dict[str, _Served] = {}
 
     def add(
@@ -70,7 +73,7 @@ class VirtualInstruments:
         """
         if name in self._served:
             raise DefinitionError(f"two virtual instruments are called {name!r}; give one another name")
-        make = _find_face(driver)
+        make = _find_face(driver, self._lab)
         given = {**options, **({} if model is None else {"model": model})}
         serial = f"VIRTUAL-{name.upper()}"
         face = make(name, given, self.circuit, self.clock, self._seed, serial)
@@ -191,15 +194,15 @@ def start_instrument(
         server.close()
 
 
-def _find_face(driver: str) -> Callable[..., Face]:
+def _find_face(driver: str, lab: Path | None = None) -> Callable[..., Face]:
     module = f"instruments.virtual.face_{driver}"
     if driver.isidentifier() and importlib.util.find_spec(module) is not None:
         make: Callable[..., Face] = importlib.import_module(module).make
         return make
     places = [f"instruments/virtual/face_{driver}.py"]
-    lab = os.environ.get("BMSBENCH_LAB")
-    if lab is not None:  # a lab's own drivers have their faces beside them
-        path = Path(lab).resolve() / "virtual" / f"face_{driver}.py"
+    where = lab or os.environ.get("BMSBENCH_LAB")
+    if where:  # a lab's own drivers have their faces beside them
+        path = Path(where).resolve() / "virtual" / f"face_{driver}.py"
         if driver.isidentifier() and path.is_file():
             return _load_face(path)
         places.append(str(path))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 
 from bench.definition import CanBinding, Definition, ModbusBinding
@@ -66,8 +67,11 @@ class Lab:
         control: int | None = None,
         witness: Witness | None = None,
         say: Callable[[str], None] = print,
+        lab: Path | None = None,
     ) -> None:
         """Build it and listen. `control` is the port of the control face (0: any free one), None for none.
+
+        `lab` is a lab's folder with drivers and faces of its own.
 
         Raises:
             DefinitionError: the definition has nothing virtual, an unknown name among `ports`, an unknown defect.
@@ -89,7 +93,15 @@ class Lab:
         self._zero_s: float | None = None  # the wall's time at which the bench's began
         self.longest_lag_s = 0.0
         self.bench = VirtualBench(
-            definition, profile, self.clock, seed=seed, defects=defects, soc_pct=soc_pct, ports=fixed, can_name="can"
+            definition,
+            profile,
+            self.clock,
+            seed=seed,
+            defects=defects,
+            soc_pct=soc_pct,
+            ports=fixed,
+            can_name="can",
+            lab=lab,
         )
         try:
             self.served = [*self._instruments(), *self._links(fixed)]

@@ -8,7 +8,7 @@ import pytest
 
 from bench.clock import Clock
 from bench.dut import Dut
-from bench.errors import DefinitionError, Inconclusive, LinkError, Missing, Stale
+from bench.errors import DefinitionError, Inconclusive, LinkError, Missing, ReadingError, Stale
 from bench.observer import NullObserver
 from bench.profile import find_profile, load_profile
 from bench.roles import LinkHealth, Reading
@@ -156,3 +156,9 @@ class TestAlwaysOn:
             del seplos.profile.signals[name]
         with pytest.raises(Inconclusive, match="no signal that tells whether it is closed"):
             seplos.switches_closed()
+
+    def test_one_that_tells_no_switch_counts_as_on_only_when_its_current_can_be_read(self, seplos: Dut) -> None:
+        for name in ("switch_charge", "switch_discharge"):
+            del seplos.profile.signals[name]
+        with pytest.raises(ReadingError):
+            seplos.state()

@@ -558,7 +558,7 @@ def test_what_is_no_reversal_is_not_judged(shape: Shape, why: str) -> None:
         (lambda t: max(-3.0, min(3.0, ramp(t))), FAIL, "read as"),  # saturates
         (lambda t: -ramp(t), FAIL, "sign inverted"),
         (0.0, FAIL, "reads zero"),
-        (lambda t: ramp(t) if ramp(t) >= 0 else ramp(t) + 655.36, FAIL, "read as +655"),
+        (lambda t: ramp(t) if ramp(t) >= 0 else ramp(t) + 655.36, FAIL, "as unsigned"),
     ],
 )
 def test_a_reading_follows_the_whole_ramp(shape: Shape, verdict: Verdict, word: str) -> None:
@@ -597,3 +597,8 @@ def test_a_reference_at_rest_reads_zero_or_judges_nothing() -> None:
     assert one("reference_zero", traces(reference_current=0.01), **limits).verdict is PASS
     assert one("reference_zero", traces(reference_current=0.19), **limits).verdict is OPEN
     assert "although nothing is driven" in undecided("reference_zero", traces(reference_current=-0.3), **limits)
+
+
+def test_a_judgement_over_nothing_is_no_pass() -> None:
+    with pytest.raises(Inconclusive, match="nothing judged is no pass"):
+        judge("stays_quiet", Traces(), DecisionRule(), {"flags": [], "begin_s": 0.0, "end_s": 1.0})

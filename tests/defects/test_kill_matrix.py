@@ -65,6 +65,7 @@ KILLS = (
     Kill("trips_early", "protections", "quiet or inside", "stays_closed", r"trips too early"),
     Kill("wrong_switch", "protections", "trips", "trips_in_time", r"no trip at|wrong switch"),
     Kill("opens_but_conducts", "protections", "trips", "trips_in_time", r"no trip at .*bench ended it"),
+    Kill("dead_charge_protection", "protections", "releases", "releases_as", r"no trip at .*bench ended it"),
     Kill("never_releases", "protections", "releases", "releases_as", r"never releases"),
     Kill("saturates_early", "current_sign", "saturates", "saturates", r"off by"),
     Kill("counter_inverted", SIGN, "counters", "counters_and_soc", r"lost or inverted its sign"),
