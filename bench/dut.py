@@ -23,9 +23,6 @@ class Dut:
         self.links = dict(links)
         self._clock = clock
         self._observer = observer
-        self._flags = {
-            name for name, signal in profile.signals.items() if signal.quantity == "none" and not signal.values
-        }
         self._link_of = {name: self._find_link(signal.link) for name, signal in profile.signals.items()}
 
     def _find_link(self, name: str) -> BmsLink:
@@ -42,12 +39,7 @@ class Dut:
             link.start(self._on_reading)
 
     def _on_reading(self, reading: Reading) -> None:
-        self._observer.sample(f"bms.{reading.signal}", reading.at_s, self._plain(reading))
-
-    def _plain(self, reading: Reading) -> float:
-        if reading.signal in self._flags and self.profile.signals[reading.signal].active_low:
-            return 0.0 if reading.value else 1.0
-        return reading.value
+        self._observer.sample(f"bms.{reading.signal}", reading.at_s, reading.value)
 
     def has(self, signal: str) -> bool:
         """Say whether the profile has this signal."""
@@ -64,7 +56,7 @@ class Dut:
             raise DefinitionError(
                 f"profile {self.profile.name} has no signal {signal!r}{nearest(signal, self._link_of)}"
             )
-        return self._plain(self._link_of[signal].read(signal))
+        return self._link_of[signal].read(signal).value
 
     def flag(self, signal: str) -> bool:
         """Say whether a flag is raised now; errors as in `read`."""

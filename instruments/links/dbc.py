@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 FrameKey = tuple[int, bool]  # identifier, extended
 
 
+KEPT_FRAMES = 64  # per message, whose meaning is remembered
+
+
 class MessageDecoder:
     """Decodes one message of the database, for the signals of the profile that it carries."""
 
@@ -34,9 +37,21 @@ class MessageDecoder:
         self.signals = [name for name, _, _ in wanted]
         self._wanted = [(name, signal, entry, (entry.minimum, entry.maximum)) for name, signal, entry in wanted]
         self._decode_error = DecodeError
+        self._known: dict[bytes, list[Decoded]] = {}
 
     def decode(self, data: bytes) -> list[Decoded]:
-        """Return what the frame says about each signal; a multiplexer value that is not ours says nothing."""
+        """Return what the frame says about each signal; a multiplexer value that is not ours says nothing.
+
+        The same bytes say the same again: flags and states repeat for minutes, and are looked up.
+        """
+        results = self._known.get(data)
+        if results is None:
+            if len(self._known) >= KEPT_FRAMES:
+                self._known.clear()
+            results = self._known[data] = self._decode(data)
+        return results
+
+    def _decode(self, data: bytes) -> list[Decoded]:
         if len(data) != self.length:
             text = f"{self.name} has {len(data)} bytes instead of {self.length}: {data.hex(' ').upper() or 'none'}"
             return [Decoded(name, None, problem=BadFrame(f"{name}: {text}")) for name in self.signals]

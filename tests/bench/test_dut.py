@@ -27,16 +27,15 @@ def test_readings_are_recorded_as_they_arrive(table: Any) -> None:
     assert list(table.traces["bms.pack_current"]) == [(3.25, -12.5)]
 
 
-def test_a_flag_that_is_active_low_is_one_when_active(table: Any) -> None:
+def test_a_flag_that_is_active_low_has_been_turned_by_the_link_and_is_not_turned_again(table: Any) -> None:
     signal = table.profile.signals["overcurrent_charge"].model_copy(update={"active_low": True})
     profile = table.profile.model_copy(update={"signals": {**table.profile.signals, "overcurrent_charge": signal}})
     dut = Dut(profile, {"can": table.link}, table.clock, table)
     dut.start()
-    table.link.values["overcurrent_charge"] = 0.0
-    assert dut.read("overcurrent_charge") == 1.0
+    table.link.values["overcurrent_charge"] = 1.0
     assert dut.flag("overcurrent_charge")
     table.link.hand_on(Reading("overcurrent_charge", 1.0, "1", 1.0))
-    assert table.traces["bms.overcurrent_charge"].values == [0.0]
+    assert table.traces["bms.overcurrent_charge"].values == [1.0]
 
 
 def test_an_unknown_signal_names_the_nearest(table: Any) -> None:
