@@ -41,7 +41,8 @@ def run_suite(tmp_path: Path) -> Callable[..., SuiteRun]:
     def run(
         paths: tuple[str, ...], *, bms: str, defect: str = "", seed: int = 1, select: str = "", bench: str = "virtual"
     ) -> SuiteRun:
-        folder = tmp_path / f"{bms}-{defect or 'healthy'}-{seed}"
+        nth = len(list(tmp_path.iterdir()))  # the same defect may be shown to several tests
+        folder = tmp_path / f"{nth}-{bms}-{defect or 'healthy'}-{seed}"
         command = [sys.executable, "-m", "pytest", *(str(ROOT / "test_suites" / path) for path in paths)]
         command += ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--bench", bench, "--bms", bms]
         command += ["--seed", str(seed), "--run-folder", str(folder)]
