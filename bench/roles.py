@@ -195,6 +195,24 @@ class HasSinkOvercurrentProtection(Protocol):
 
 
 @runtime_checkable
+class HasWatchdog(Protocol):
+    """The output switches itself off when the bench has not spoken for a while: what is left when all else died.
+
+    Armed with a period of at least three watches of the guard, fed by nothing but its samples, disarmed only where
+    the bench was left safely.
+    """
+
+    def arm_watchdog(self, period_s: float) -> None:
+        """Arm it, so that its end is "output off", and read everything back."""
+
+    def disarm_watchdog(self) -> None:
+        """Switch it off and ask whether that happened."""
+
+    def is_watchdog_armed(self) -> bool:
+        """Ask whether it is armed; one left behind by a run that died is."""
+
+
+@runtime_checkable
 class VoltageMeter(Instrument, Protocol):
     """A multimeter that measures direct voltage."""
 

@@ -113,8 +113,9 @@ def _drivers() -> list[str]:
     for facts in catalogue.scan():
         models = ", ".join(f"`{model}`" for model in facts.models) or "any: the family has no identity"
         seen = "yes" if facts.commissioned else "never seen on hardware"
-        rows.append((f"`{facts.name}`", facts.role, facts.family, models, facts.transport, seen))
-    head = ("driver", "role", "family", "models (pattern)", "transport", "on hardware")
+        watchdog = "yes" if facts.watchdog else "none: keeps on when nobody speaks"
+        rows.append((f"`{facts.name}`", facts.role, facts.family, models, facts.transport, watchdog, seen))
+    head = ("driver", "role", "family", "models (pattern)", "transport", "watchdog", "on hardware")
     return ["# Drivers", "", "The file's name is the driver's name.", "", *table(head, rows)]
 
 

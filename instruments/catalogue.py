@@ -34,7 +34,8 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class DriverFacts:
-    """One line of the catalogue. `commissioned` False means that it was never seen on hardware."""
+    """One line of the catalogue. `commissioned` False means that it was never seen on hardware, `watchdog` False
+    that nothing in the instrument itself switches it off when the bench falls silent."""
 
     name: str
     folder: str
@@ -45,6 +46,7 @@ class DriverFacts:
     commissioned: bool
     summary: str
     origin: Path
+    watchdog: bool
 
 
 def names(role_or_folder: str, lab_drivers: Path | None = None) -> tuple[str, ...]:
@@ -91,6 +93,7 @@ def _scan(lab_drivers: Path | None) -> Iterator[DriverFacts]:
                 driver.commissioned,
                 (inspect.getdoc(driver) or "").partition("\n")[0],
                 path,
+                hasattr(driver, "arm_watchdog"),
             )
 
 

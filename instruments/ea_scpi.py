@@ -13,7 +13,8 @@ from bench.clock import Tick
 from bench.errors import InstrumentError
 from bench.roles import Regulation
 from instruments.driver import confirm, confirm_off
-from instruments.ea_lines import EXECUTION_S, EaLines
+from instruments.ea_lines import EXECUTION_S
+from instruments.ea_watchdog import EaWatchdog
 from instruments.scpi import Scpi
 
 _REMOTE, _DC_ON = 1 << 10, 1 << 11  # STAT:QUES:COND?
@@ -21,8 +22,8 @@ _REGULATIONS: dict[int, Regulation] = {8: "CV", 9: "CC", 10: "CP", 11: "CR"}  # 
 _POWER_FAIL, _POWER_FAIL_RECOVERY_S = 13, 2.0
 
 
-class EaScpi(EaLines):
-    """Remote control, output, measuring and alarms. `switch` is `OUTP` or `INP`."""
+class EaScpi(EaWatchdog):
+    """Remote control, output, measuring, alarms and the watchdog. `switch` is `OUTP` or `INP`."""
 
     switch: ClassVar[str]
 

@@ -26,6 +26,7 @@ def command(lab: Path | None, as_json: bool) -> None:
                 "models": list(entry.models),
                 "transport": entry.transport,
                 "seen_on_hardware": entry.commissioned,
+                "watchdog": entry.watchdog,
                 "summary": entry.summary,
             }
             for entry in facts
@@ -33,9 +34,11 @@ def command(lab: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
         return
     rows = [
-        (entry.name, entry.role, entry.transport, f"{entry.family}: {_seen(entry.commissioned)}") for entry in facts
-    ]
-    click.echo("\n".join(table(("driver", "role", "spoken", "family"), rows)))
+        (entry.name, entry.role, entry.transport, "yes" if entry.watchdog else "none",
+         f"{entry.family}: {_seen(entry.commissioned)}")
+        for entry in facts
+    ]  # fmt: skip
+    click.echo("\n".join(table(("driver", "role", "spoken", "watchdog", "family"), rows)))
 
 
 def _seen(commissioned: bool) -> str:
