@@ -121,6 +121,18 @@ def flags_but(profile: Profile, protection: Protection) -> list[str]:
     return sorted({str(row.flag) for row in rows} - {protection.flag or ""})
 
 
+def excusing_flags(profile: Profile, protection: Protection) -> list[str]:
+    """Return the flags of other protections that may rightly end this one's stimulus before it acts.
+
+    Only one whose own stimulus can be exceeded excuses: over-current of the other direction cannot, since nothing
+    flows that way, and a warning opens nothing.
+    """
+    rows = [row for row in profile.protections if row.level == "protection" and row.kind != protection.kind]
+    ours = protection.about.direction
+    able = (row for row in rows if row.about.quantity != "current" or row.about.direction is ours)
+    return sorted({str(row.flag) for row in able if row.flag is not None} - {protection.flag or ""})
+
+
 def rest(clock: Clock, seconds: float) -> None:
     """Wait with the bench as it is."""
     clock.sleep(seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import stimulus
-from bench.procedures import flags_but, levels_of, role_of
+from bench.procedures import excusing_flags, flags_but, levels_of, role_of
 from bench.uncertainty import of_cycle
 from bench.verdict import abort_after_s, hold_time_s
 
@@ -36,7 +36,7 @@ def test_stays_closed_just_inside_the_limit(stand, expect, profile, protection):
         level_a=level_a,
         reference_u_a=stand.reference.current_uncertainty(level_a),
         role=role_of(stand, way),
-        other_flags=flags_but(profile, protection),
+        other_flags=excusing_flags(profile, protection),
     )
     if protection.flag is not None:
         expect("stays_quiet", flags=[protection.flag], begin_s=begin_s, end_s=end_s)
@@ -114,7 +114,7 @@ def _expect_trip(stand, expect, protection, begin_s, end_s, level_a):
         zero_a=stand.reference.off_limit_a,
         reference_u_a=stand.reference.current_uncertainty(level_a),
         role=role_of(stand, way),
-        other_flags=flags_but(stand.profile, protection),
+        other_flags=excusing_flags(stand.profile, protection),
     )
 
 

@@ -266,6 +266,12 @@ def test_roles_and_other_flags_are_named(table: Any, two_quadrant: Any) -> None:
     assert {"overcurrent_discharge", "undervoltage"} <= set(flags)
 
 
+def test_only_a_protection_whose_stimulus_can_be_exceeded_excuses_an_early_trip(table: Any) -> None:
+    flags = procedures.excusing_flags(table.profile, table.profile.protection("charge_overcurrent_msl"))
+    assert "overcurrent_discharge" not in flags  # nothing flows that way
+    assert {"overvoltage", "overtemperature_charge"} <= set(flags)
+
+
 def test_a_trip_that_could_lock_the_bms_out_is_not_provoked(table: Any) -> None:
     row = table.profile.protection("charge_overcurrent_msl").model_copy(update={"lockout_count": 3})
     budget = TripBudget()

@@ -63,6 +63,8 @@ KILLS = (
     Kill("dead_discharge_protection", "protections", "trips", "discharge_overcurrent", r"no trip at .*bench ended it"),
     Kill("trips_late", "protections", "trips", "trips_in_time", r"trip delay.*too late|no trip at"),
     Kill("trips_early", "protections", "quiet or inside", "stays_closed", r"trips too early"),
+    # The flag of over-current in the direction that does not flow is no excuse for an early trip.
+    Kill("trips_early,swapped_flags", "protections", "quiet or inside", "stays_closed", r"trips too early"),
     Kill("wrong_switch", "protections", "trips", "trips_in_time", r"no trip at|wrong switch"),
     Kill("opens_but_conducts", "protections", "trips", "trips_in_time", r"no trip at .*bench ended it"),
     Kill("dead_charge_protection", "protections", "releases", "releases_as", r"no trip at .*bench ended it"),
