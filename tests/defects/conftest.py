@@ -42,7 +42,7 @@ def run_suite(tmp_path: Path) -> Callable[..., SuiteRun]:
         paths: tuple[str, ...], *, bms: str, defect: str = "", seed: int = 1, select: str = "", bench: str = "virtual"
     ) -> SuiteRun:
         nth = len(list(tmp_path.iterdir()))  # the same defect may be shown to several tests
-        folder = tmp_path / f"{nth}-{bms}-{defect or 'healthy'}-{seed}"
+        folder = tmp_path / f"{nth}-{Path(bms).stem}-{defect or 'healthy'}-{seed}"
         command = [sys.executable, "-m", "pytest", *(str(ROOT / "test_suites" / path) for path in paths)]
         command += ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--bench", bench, "--bms", bms]
         command += ["--seed", str(seed), "--run-folder", str(folder)]
