@@ -44,7 +44,7 @@ class EaDevice(EaRemote):
 
     own_faults = frozenset(
         ("remote_lost", "frozen_measurement", "stuck_output", "sign_inverted", "wrong_value", "refuse_values")
-    ) | {"exception_7", "crc_error"}
+    ) | {"exception_7", "crc_error", "clear_reenables", "watchdog_dead"}
 
     def __init__(
         self,
@@ -154,6 +154,8 @@ class EaDevice(EaRemote):
             self.require(location)
         if self.alarms.latched:
             self.alarms.acknowledge(self.stage.voltage_v())
+            if self.fault.name == "clear_reenables":
+                self._later(lambda: self._switch(True))
 
     def restart(self, location: int) -> None:
         """`*RST`: remote taken, DC off, alarms cleared."""

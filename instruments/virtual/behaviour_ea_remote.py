@@ -90,7 +90,7 @@ class EaRemote(Behaviour, ABC):
     def _look_at_monitor(self, series: int) -> None:
         if not self.monitoring or series != self._series:
             return
-        if not self.remote:
+        if not self.remote or self.fault.name == "watchdog_dead":
             self._fed_ns = self.clock.now_ns()
         elif self.clock.now_ns() - self._fed_ns >= round(self.monitoring_s * NS):
             self.monitor_expired = True

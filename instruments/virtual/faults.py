@@ -37,6 +37,8 @@ FAULTS: dict[str, dict[str, float]] = {
     "sign_inverted": {},
     "wrong_value": {"gain": 1.1},
     "refuse_values": {},  # set values are ignored and refused
+    "clear_reenables": {},  # acknowledging an alarm switches the output on again
+    "watchdog_dead": {},  # the interface monitoring is accepted, read back, and does nothing
 }
 
 # what only some kinds of instruments can play (`Behaviour.own_faults`)
@@ -49,6 +51,8 @@ OF_SOME_KINDS = {
     "sign_inverted",
     "wrong_value",
     "refuse_values",
+    "clear_reenables",
+    "watchdog_dead",
 }
 
 

@@ -1,0 +1,259 @@
+"""Put an instrument where its first contact can be judged: the bench around it, and what its output is led to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+from bench.clock import Clock
+from bench.commissioning import Commissioning
+from bench.definition import CanBinding, Definition, refuse_hardware
+from bench.dut import Dut
+from bench.errors import BenchError, DefinitionError, SafetyError
+from bench.loading import nearest
+from bench.observer import NullObserver
+from bench.profile import Profile
+from bench.reference import Reference
+from bench.roles import BmsLink, Identity, PowerInstrument, Switch
+from bench.shield import leaving_on_signals, shielded
+from bench.simulated_clock import SimulatedClock
+from bench.wall_clock import WallClock, utc_now
+from bench.way_out import SafeReport, take_way_out
+from bench.wiring_confirmation import content_hash
+from bmsbench.driver_digest import driver_digest
+from instruments import catalogue
+from instruments.checks import FOLDER_OF_ROLE
+from instruments.commissioning import contact_power
+from instruments.commissioning_parts import contact_meter, contact_switch, make_ready
+from instruments.first_contact import Connected, ContactSheet, Place
+from instruments.links.opening import open_link
+from instruments.stand import POWER_ROLES, check_fit
+from instruments.virtual.bench import VirtualBench
+from instruments.virtual.passive_bench import SHORT_OHM, PassiveBench
+
+METERS = ("reference_meter", "pack_meter")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked for: which instrument, and what its output is led to. `fault` is planted in a virtual one."""
+
+    target: str
+    connected: Connected = "pack"
+    resistor_ohm: float | None = None
+    fault: str = "none"
+    seed: int = 1
+
+    def __str__(self) -> str:
+        return f"a resistor of {self.resistor_ohm:g} Ohm" if self.connected == "resistor" else f"a {self.connected}"
+
+
+def role_of(definition: Definition, target: str) -> str:
+    """Return the role that is meant by a role's or an instrument's name.
+
+    Raises:
+        DefinitionError: it is neither, or an instrument without a role.
+    """
+    if target in definition.roles:
+        return target
+    for role, name in definition.roles.items():
+        if name == target:
+            return role
+    known = [*definition.roles, *definition.roles.values()]
+    raise DefinitionError(
+        f"{definition.source.name or definition.name}: {target!r} is no role and no instrument with a role"
+        f"{nearest(target, known)}"
+    )
+
+
+def commission(
+    definition: Definition,
+    profile: Profile,
+    wanted: Wanted,
+    *,
+    lab: Path | None = None,
+    press_local: Callable[[], None] | None = None,
+) -> Commissioning:
+    """Meet one instrument of a bench for the first time; the bench is left safely, whatever was found.
+
+    `press_local` asks a person to press LOCAL at a real instrument, and returns when that was done.
+
+    Raises:
+        DefinitionError: the target, the fault or the files are wrong; nothing was opened.
+        BenchError: the rest of the bench is not fit for it.
+    """
+    refuse_hardware(definition)
+    role = role_of(definition, wanted.target)
+    if wanted.connected == "pack":
+        check_fit(definition, profile)
+    name = definition.roles[role]
+    drivers = lab / "drivers" if lab else None
+    driver = catalogue.load(FOLDER_OF_ROLE[role], definition.instruments[name].driver, drivers)
+    sheet = ContactSheet()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(leaving_on_signals())
+        world = _World(definition, profile, wanted, name, stack)
+        world.press_local = world.press_local or press_local
+        parts: dict[str, Any] = {}
+        for each in sorted(definition.roles, key=lambda one: one == role):  # the one to be judged comes last
+            opening = partial(_open, world, each, lab)
+            if each != role:
+                parts[each] = stack.enter_context(contextlib.closing(opening()))
+            elif sheet.judge("opening", partial(_put, parts, role, opening), essential=True):
+                stack.enter_context(contextlib.closing(parts[role]))
+        if role in parts:
+            _meet(world, role, parts, sheet)
+    who = sheet.identity or Identity("", "", "", "")
+    return Commissioning(
+        bench=definition.name,
+        definition_digest=content_hash(definition),
+        role=role,
+        instrument=name,
+        driver=definition.instruments[name].driver,
+        driver_digest=driver_digest(driver),
+        maker=who.maker,
+        model=who.model,
+        serial=who.serial,
+        firmware=who.firmware,
+        virtual=definition.bench.simulated or who.virtual,
+        at=utc_now(),
+        connected=str(wanted),
+        lines=tuple(sheet.lines),
+        figures=dict(sheet.figures),
+    )
+
+
+def _put(parts: dict[str, Any], role: str, opening: Callable[[], Any]) -> str:
+    parts[role] = opening()
+    return "answers; nothing was written"
+
+
+class _World:
+    """Clock and addresses of the bench, a virtual one included where the definition asks for it."""
+
+    def __init__(
+        self, definition: Definition, profile: Profile, wanted: Wanted, name: str, stack: contextlib.ExitStack
+    ) -> None:
+        self.definition, self.profile, self.wanted = definition, profile, wanted
+        self.where = {each: section.address for each, section in definition.instruments.items()}
+        self.bindings: dict[str, Mapping[str, object]] = {}
+        self.press_local: Callable[[], None] | None = None
+        self.clock: Clock
+        if definition.bench.clock == "wall":
+            if wanted.fault != "none":
+                raise DefinitionError("--fault: only a bench in simulated time has faults to plant")
+            self.clock = wall = WallClock()
+            stack.callback(wall.close)
+            self.bindings = {each: definition.links[each].model_dump() for each in profile.links}
+            return
+        self.clock = clock = SimulatedClock()
+        stack.callback(clock.close)
+        virtual: VirtualBench | PassiveBench
+        if wanted.connected == "pack":
+            virtual = pack_bench = VirtualBench(definition, profile, clock, seed=wanted.seed)
+            self.bindings = {each: _binding(definition, pack_bench, each) for each in profile.links}
+        else:
+            ohm = SHORT_OHM if wanted.resistor_ohm is None else wanted.resistor_ohm
+            virtual = PassiveBench(definition, clock, seed=wanted.seed, ohm=ohm)
+        stack.callback(virtual.close)
+        self.where.update(virtual.addresses)
+        virtual.instruments.fault(name, wanted.fault)
+        if "remote_lost" in virtual.instruments.behaviour(name).own_faults and wanted.fault != "remote_lost":
+            self.press_local = lambda: _press(virtual, name, wanted.fault)
+
+
+def _press(virtual: VirtualBench | PassiveBench, name: str, planted: str) -> None:
+    virtual.instruments.fault(name, "remote_lost")
+    virtual.instruments.fault(name, planted)
+
+
+def _binding(definition: Definition, virtual: VirtualBench, name: str) -> Mapping[str, object]:
+    if isinstance(definition.links[name], CanBinding) or virtual.addresses.get(f"links.{name}"):
+        return virtual.binding(name)
+    return definition.links[name].model_dump()
+
+
+def _open(world: _World, role: str, lab: Path | None) -> Any:
+    name = world.definition.roles[role]
+    section = world.definition.instruments[name]
+    options = dict(section.options)
+    if role == "disconnect" and section.serial:
+        options.setdefault("serial", section.serial)
+    driver = catalogue.load(FOLDER_OF_ROLE[role], section.driver, lab / "drivers" if lab else None)
+    return driver.open(name, world.where[name], clock=world.clock, record=lambda _: None, options=options)
+
+
+def _meet(world: _World, role: str, parts: dict[str, Any], sheet: ContactSheet) -> None:
+    definition, wanted = world.definition, world.wanted
+    power = {each: cast(PowerInstrument, parts[each]) for each in POWER_ROLES if each in parts}
+    disconnect = cast("Switch | None", parts.get("disconnect"))
+    reference = Reference(definition, parts["reference_meter"], parts["pack_meter"])
+    place = Place(
+        definition,
+        role,
+        parts[role],
+        world.clock,
+        reference,
+        power,
+        disconnect,
+        wanted.connected,
+        wanted.resistor_ohm if wanted.connected == "resistor" else None,
+        world.press_local,
+    )
+    dut: Dut | None = None
+    with contextlib.ExitStack() as stack:
+        try:
+            make_ready(place, {each: parts[each] for each in METERS if each != role})
+            if disconnect is not None and role != "disconnect":
+                disconnect.open_contact()
+            if wanted.connected == "pack":
+                dut = stack.enter_context(_bms(world))
+            contact = contact_power if role in power else contact_switch if role == "disconnect" else contact_meter
+            contact(place, sheet)
+        finally:
+            with shielded():
+                report = take_way_out(world.clock, power, disconnect, dut, reference)
+    sheet.stopped = ""
+    sheet.judge("left safely", partial(_left, report))
+
+
+def _left(report: SafeReport) -> str:
+    """Say how the bench was left.
+
+    Raises:
+        SafetyError: it is not safe, or a part of it did not obey.
+    """
+    if not report.safe:
+        raise SafetyError(f"the bench is NOT safe: {report.text}")
+    if report.failed:
+        raise SafetyError(
+            f"{report.text}, but {'; '.join(f'{step.stage} {step.step}' for step in report.failed)} failed"
+        )
+    return report.text
+
+
+@contextlib.contextmanager
+def _bms(world: _World) -> Iterator[Dut]:
+    links: dict[str, BmsLink] = {}
+    try:
+        for name in world.profile.links:
+            links[name] = open_link(
+                world.profile, name, world.bindings[name], world.clock, lambda _: None, lambda _: None
+            )
+        dut = Dut(world.profile, links, world.clock, NullObserver())
+        dut.start()
+        dut.bring_up()
+        yield dut
+    finally:
+        problems: list[BenchError | OSError] = []
+        for link in links.values():
+            try:
+                link.close()
+            except (BenchError, OSError) as problem:
+                problems.append(problem)
+        if problems:
+            raise problems[0]

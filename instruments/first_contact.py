@@ -1,0 +1,84 @@
+"""What a first contact is done with, and how its lines are judged. The steps are in `commissioning`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bench.clock import Clock
+from bench.commissioning import ContactLine
+from bench.definition import Definition, InstrumentSection
+from bench.errors import BenchError
+from bench.reference import Reference
+from bench.roles import Identity, PowerInstrument, Switch
+
+Connected = Literal["pack", "resistor", "short"]
+
+
+class Disagrees(BenchError):
+    """What was found is not as it should be."""
+
+
+class CannotTell(BenchError):
+    """This line cannot be looked at here; the message says why."""
+
+
+@dataclass(slots=True)
+class Place:
+    """A bench on which one instrument is met for the first time.
+
+    `part` is its driver itself, behind no guard: what is judged is the driver. `press_local` takes remote control
+    away from the instrument as its front panel does, where somebody or something can.
+    """
+
+    definition: Definition
+    role: str
+    part: Any
+    clock: Clock
+    reference: Reference
+    power: Mapping[str, PowerInstrument]
+    disconnect: Switch | None
+    connected: Connected
+    resistor_ohm: float | None = None
+    press_local: Callable[[], None] | None = None
+
+    @property
+    def name(self) -> str:
+        """The instrument's name in the definition."""
+        return self.definition.roles[self.role]
+
+    @property
+    def section(self) -> InstrumentSection:
+        """What the definition says about it."""
+        return self.definition.instruments[self.name]
+
+
+@dataclass(slots=True)
+class ContactSheet:
+    """Collects the judged lines. After a line without which nothing more may be done, the rest is not tested."""
+
+    lines: list[ContactLine] = field(default_factory=list)
+    figures: dict[str, float] = field(default_factory=dict)
+    identity: Identity | None = None
+    stopped: str = ""
+
+    def judge(self, check: str, look: Callable[[], str], *, essential: bool = False) -> bool:
+        """Look, and note what was found; a bench error is a failed line that carries its message."""
+        if self.stopped:
+            self.lines.append(ContactLine(check, "not tested", self.stopped))
+            return False
+        try:
+            self.lines.append(ContactLine(check, "pass", look()))
+            return True
+        except CannotTell as reason:
+            self.lines.append(ContactLine(check, "not tested", str(reason)))
+        except BenchError as problem:
+            self.lines.append(ContactLine(check, "fail", str(problem)))
+        if essential:
+            self.stop(f"not reached, see {check!r}")
+        return False
+
+    def stop(self, why: str) -> None:
+        """Let nothing more be tried."""
+        self.stopped = self.stopped or why
