@@ -6,6 +6,7 @@ BenchError
 ├── InstrumentError     an instrument was silent, refused, or was asked too much
 ├── LinkError           the bench's own link to the BMS is broken
 ├── Inconclusive        the bench cannot tell: uncertainty too large, or an instrument limited first
+├── Occupied            another run has the bench
 └── SafetyError         the envelope was breached, or safe state was not reached: the run stops
 
 A BMS that does the wrong thing is not in this tree. That is a failed assertion (`ProductFailure`).
@@ -75,6 +76,10 @@ class BadFrame(ReadingError):
 
 class Inconclusive(BenchError):
     """The bench cannot tell. Neither a pass nor a failure of the product."""
+
+
+class Occupied(BenchError):
+    """Another process uses this bench or one of its instruments; the message names it."""
 
 
 class SafetyError(BenchError):

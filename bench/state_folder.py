@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -31,6 +32,11 @@ def state_folder() -> Path:
 def file_word(text: str) -> str:
     """Return a name as a word that any file system takes; different names may give one word."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._") or "unnamed"
+
+
+def own_file_word(text: str) -> str:
+    """Return a name as a word that any file system takes, and that no other name gives."""
+    return f"{file_word(text)[:60]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def write_state(path: Path, data: Mapping[str, Any]) -> None:

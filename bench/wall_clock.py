@@ -21,6 +21,15 @@ def unix_time_s() -> float:
     return time.time()
 
 
+def machine_time_s() -> float:
+    """Return this machine's time since it was started, in seconds: the same in all its processes, never set back.
+
+    Where the platform can tell (Linux, Windows) it goes on while the machine sleeps.
+    """
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
+
+
 class WallClock:
     """Real time. Callbacks run on one scheduler thread, cyclic CAN messages on one of their own.
 

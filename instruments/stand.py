@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from bench.bench_lock import hold_bench
 from bench.clock import Clock
 from bench.definition import CanBinding, Definition, refuse_hardware
 from bench.dut import Dut
@@ -18,6 +19,7 @@ from bench.loading import nearest
 from bench.observer import Event, Observers
 from bench.profile import Profile
 from bench.quantities import Direction, show
+from bench.quarantine import check_bench, quarantine_bench
 from bench.reference import Reference
 from bench.roles import (
     BidirectionalSupply,
@@ -88,9 +90,12 @@ def open_stand(
     Raises:
         DefinitionError: definition and profile do not fit, or would reach hardware; nothing was opened.
         InstrumentError, LinkError, WiringError, Inconclusive: opening went wrong; the bench was made safe.
-        SafetyError: safe state was not reached.
+        Occupied: another process has the bench, or one of its instruments; nothing was opened.
+        SafetyError: the bench is quarantined and was not opened; or safe state was not reached.
     """
     refuse_hardware(definition)
+    if definition.bench.clock == "wall":
+        check_bench(definition.name)
     check_fit(definition, profile)
     check_defects(definition, profile, defects)
     watchers = observers or Observers()
@@ -100,6 +105,7 @@ def open_stand(
     with contextlib.ExitStack() as stack:
         stack.callback(watchers.remove, tap)
         stack.enter_context(leaving_on_signals())
+        stack.enter_context(hold_bench(definition))
         clock, where, bindings = _world(definition, profile, seed, defects, lab, stack)
         opened = _Open({}, {})
         stack.callback(_close, opened, clock)
@@ -343,7 +349,11 @@ def _leave(stand: Stand, reason: str, problem: BaseException | None) -> None:
             tell(f"bench {stand.definition.name} {'made safe' if report.safe else 'is NOT safe'}: {report.text}")
         lines = "\n".join(report.lines())
         if not report.safe:
-            raise SafetyError(f"bench {stand.definition.name} is NOT safe: {report.text}\n{lines}") from problem
+            name = stand.definition.name
+            if not stand.clock.simulated:
+                kept = quarantine_bench(name, report.text, by="runner", evidence=report.lines())
+                lines = f"{lines}\n{kept}"
+            raise SafetyError(f"bench {name} is NOT safe: {report.text}\n{lines}") from problem
         if report.failed:
             raise InstrumentError(
                 f"bench {stand.definition.name} did not obey on the way out, the current is off all the same: "

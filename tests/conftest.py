@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -14,6 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+_COUNT = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def _state_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(autouse=True)
+def state_folder(_state_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test a memory of its own: no lock or quarantine of a person, or of another test, has a say."""
+    folder = _state_folders / f"{next(_COUNT)}"
+    monkeypatch.setenv("BMSBENCH_STATE", str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

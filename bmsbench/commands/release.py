@@ -1,0 +1,43 @@
+"""Let a quarantined bench run again, on the word of a named person who has looked at it"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("release")
+@click.argument("bench")
+@click.option("--by", required=True, metavar="NAME", help="who has looked at the bench")
+@click.option("--yes", is_flag=True, help="do not ask; the person named by --by has looked")
+@click.option("--lab", type=click.Path(path_type=Path), envvar="BMSBENCH_LAB", help="the lab's own folder")
+@click.option("--json", "as_json", is_flag=True, help="print what was released as JSON; needs --yes")
+def command(bench: str, by: str, yes: bool, lab: Path | None, as_json: bool) -> int:
+    """Release BENCH, by name or by the path of its definition, after a run that could not make it safe.
+
+    Shows the cause and the evidence first and asks. What was released, when and by whom is kept.
+    """
+    from bench.definition import find_definition, load_definition
+    from bench.quarantine import quarantined_bench, release_bench
+
+    name = load_definition(find_definition(bench, lab)).name if bench.endswith(".toml") else bench
+    entry = quarantined_bench(name)
+    if as_json and not yes:
+        raise click.UsageError("--json asks nothing; add --yes when the person named by --by has looked")
+    if not as_json:
+        click.echo(f"bench {name}, quarantined since {entry.get('since', '?')} by the {entry.get('by', '?')}")
+        click.echo(f"cause   {entry.get('cause', '?')}")
+        for line in entry.get("evidence", []):
+            click.echo(f"        {line}")
+    question = f"\n{by}: did you see that every output is off, the disconnect open, and nothing is warm?"
+    if not yes and not click.confirm(question, default=False):
+        click.echo(f"bench {name} stays quarantined")
+        return 10
+    release_bench(name, by)
+    if as_json:
+        click.echo(json.dumps({"bench": name, "released_by": by, "was": entry}, indent=2, ensure_ascii=False))
+    else:
+        click.echo(f"bench {name} is released by {by}; it may run again")
+    return 0

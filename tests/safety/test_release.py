@@ -1,0 +1,57 @@
+"""`bmsbench release`: a person looks, says so, and is remembered."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from bench.quarantine import check_bench, history, quarantine_bench
+from bmsbench.__main__ import main
+from bmsbench.commands.release import command
+
+
+def release(*words: str, answer: str | None = None) -> Any:
+    return CliRunner().invoke(command, list(words), input=answer, standalone_mode=False)
+
+
+@pytest.fixture(autouse=True)
+def closed() -> None:
+    quarantine_bench("table", "current still +12.0 A", by="guardian", evidence=["supply FAILED"])
+
+
+def test_it_shows_why_and_asks_first() -> None:
+    ended = release("table", "--by", "A. Person", answer="y\n")
+    assert ended.return_value == 0
+    for word in ("by the guardian", "current still +12.0 A", "supply FAILED", "did you see", "may run again"):
+        assert word in ended.output
+    check_bench("table")
+    assert history()[0]["released_by"] == "A. Person"
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n"])
+def test_without_a_yes_it_stays_closed(answer: str) -> None:
+    ended = release("table", "--by", "A. Person", answer=answer)
+    assert ended.return_value == 10
+    assert "stays quarantined" in ended.output
+    assert history() == []
+
+
+def test_as_json_it_does_not_ask_but_wants_the_word(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["release", "table", "--by", "A. Person", "--json"]) == 2
+    assert main(["release", "table", "--by", "A. Person", "--json", "--yes"]) == 0
+    assert json.loads(capsys.readouterr().out)["was"]["cause"] == "current still +12.0 A"
+
+
+def test_nobody_cannot_release(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["release", "table", "--yes"]) == 2
+    assert main(["release", "table", "--yes", "--by", " "]) == 2
+    assert "--by" in capsys.readouterr().err
+    assert history() == []
+
+
+def test_a_bench_that_is_not_quarantined_needs_no_release(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["release", "another", "--by", "A. Person", "--yes"]) == 2
+    assert "not quarantined" in capsys.readouterr().err
