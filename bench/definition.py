@@ -152,6 +152,18 @@ class Environment(Frozen):
     humidity_pct: float | None = Field(default=None, description="relative")
 
 
+class Safety(Frozen):
+    """How long this program may be silent before others make the bench safe."""
+
+    stall_s: float = Field(
+        default=3.0,
+        ge=0.3,
+        le=60.0,
+        description="after this long without a good sample the guardian takes over, and watchdogs switch off; longer "
+        "than an instrument's time-out (2 s), so that a hung instrument stays the run's own business",
+    )
+
+
 class Definition(Frozen):
     """Everything a bench file says. `source` is the file it came from."""
 
@@ -163,6 +175,7 @@ class Definition(Frozen):
     topology: Topology
     envelope: Envelope
     environment: Environment = Environment()
+    safety: Safety = Safety()
     interlock: str = Field(default="", description="how the interlock is wired; mandatory above 60 V")
     emergency_stop: str = Field(default="", description="how the emergency stop is wired")
     source: SkipJsonSchema[Path] = Field(default=Path(), exclude=True)

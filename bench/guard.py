@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from bench.clock import Clock, Tick
 from bench.definition import Definition
@@ -33,6 +33,20 @@ STATES_EVERY = 5  # watches from one look at outputs and alarms to the next; eac
 FAST_S = 0.02  # period of the reference current during a provocation
 OVERVOLTAGE_MARGIN = 1.03  # instruments' own over-voltage trip, beyond the envelope
 OVERCURRENT_MARGIN = 1.10  # instruments' own over-current trip, beyond the envelope: the BMS acts first
+
+
+class Guardian(Protocol):
+    """Who stands beside this process and takes the way out when it dies or stalls (`instruments.guarding`)."""
+
+    def beat(self) -> None:
+        """Say that a fresh sample was inside the envelope.
+
+        Raises:
+            SafetyError: nobody listens any more, or this process itself stood still for too long.
+        """
+
+    def acting(self) -> None:
+        """Say that this process is switching off, which may take longer than the time between two samples."""
 
 
 class Guard:
@@ -63,6 +77,12 @@ class Guard:
         self._provoking = False
         self._last_sample: tuple[float, float] | None = None
         self.breach: str | None = None
+        self.guardian: Guardian | None = None
+
+    @property
+    def drivers(self) -> dict[str, PowerInstrument]:
+        """The drivers behind the guarded roles, for whoever opened the bench."""
+        return self._power
 
     def attach(self, reference: Reference, dut: Dut) -> None:
         """Tell the guard its witness and the BMS that the way out asks to open."""
@@ -168,6 +188,11 @@ class Guard:
             for name, link in self._dut.links.items():
                 self._keep(f"link.{name}", now_s, float(link.prove().proven))
         self._check_sample(now_s, current_a, pack_v)
+        if self.guardian is not None and current_a is not None:
+            try:
+                self.guardian.beat()
+            except SafetyError as problem:
+                self._breach(str(problem), "watched over by nobody")
 
     def _current(self) -> float:
         return self._witness().current()
@@ -226,7 +251,7 @@ class Guard:
             if self._energy_wh > self.envelope.energy_wh:
                 self._breach(f"{self._energy_wh:.0f} Wh in this test, allowed are {self.envelope.energy_wh:g} Wh")
 
-    def _breach(self, what: str) -> None:
+    def _breach(self, what: str, why: str = "envelope breached") -> None:
         """Open everything first, explain afterwards."""
         if self.breach:
             return
@@ -234,7 +259,7 @@ class Guard:
         results = self._outputs_off_now()
         self._event("mark", "breach", detail=what)
         failed = "; ".join(str(result) for result in results if not result.done)
-        raise SafetyError(f"envelope breached: {what}; outputs were switched off{': ' + failed if failed else ''}")
+        raise SafetyError(f"{why}: {what}; outputs were switched off{': ' + failed if failed else ''}")
 
     def _open_blindly(self, channel: str, problem: BenchError) -> None:
         if self.breach:
@@ -245,7 +270,15 @@ class Guard:
         self._event("mark", "blind", detail="; ".join([self.breach, *failed]))
 
     def _outputs_off_now(self, *, blind: bool = False) -> list[StepResult]:
-        return switch_off(self._clock, self._power, self._disconnect, blind=blind)
+        self._acting()
+        try:
+            return switch_off(self._clock, self._power, self._disconnect, blind=blind)
+        finally:
+            self._acting()
+
+    def _acting(self) -> None:
+        if self.guardian is not None:
+            self.guardian.acting()
 
     # -- provocations ------------------------------------------------------------------------------------------
 
@@ -285,7 +318,7 @@ class Guard:
         Whoever calls it does so inside `bench.shield.shielded`, so that no signal interrupts it.
         """
         self.stop_watch()
-        report = take_way_out(self._clock, self._power, self._disconnect, self._dut, self._reference)
+        report = take_way_out(self._clock, self._power, self._disconnect, self._dut, self._reference, self._acting)
         self._event("safe", f"made safe ({reason}): {report.text}", safe=report.safe, lines=report.lines())
         return report
 

@@ -114,32 +114,45 @@ def take_way_out(
     disconnect: Switch | None,
     dut: Dut | None,
     reference: Reference | None,
+    alive: Callable[[], None] = lambda: None,
 ) -> SafeReport:
-    """Take the way out; never raises, the report says whether the bench is safe."""
+    """Take the way out; never raises, the report says whether the bench is safe.
+
+    `alive` is called before each stage: whoever watches this process is told that it is still at it.
+    """
+    alive()
     to_zero: list[Step] = [(role, _to_zero(part)) for role, part in power.items()]
     steps = run_stage(clock, "current to zero", to_zero, deadline_s=TO_ZERO_S)
     asked_s = clock.now()
+    alive()
     if dut is not None:
         steps += run_stage(clock, "BMS asked to open", [("bms", dut.ask_open)])
     off: list[Step] = [(role, _quiet(part.output_off)) for role, part in power.items()]
+    alive()
     steps += run_stage(clock, "outputs off", off, deadline_s=OFF_S)
+    alive()
     if disconnect is None:
         steps.append(StepResult("disconnect open", "disconnect", True, "this bench has none"))
     else:
         steps += run_stage(clock, "disconnect open", [("disconnect", _quiet(disconnect.open_contact))])
-    report = _measure_off(clock, tuple(steps), reference, power)
+    report = _measure_off(clock, tuple(steps), reference, power, alive)
     if dut is not None:  # a cyclic request is sent with its next slot; the link must not be closed before
         _pause(clock, max(0.0, asked_s + 1.5 * dut.request_period_s - clock.now()))
     return report
 
 
 def _measure_off(
-    clock: Clock, steps: tuple[StepResult, ...], reference: Reference | None, power: Mapping[str, PowerInstrument]
+    clock: Clock,
+    steps: tuple[StepResult, ...],
+    reference: Reference | None,
+    power: Mapping[str, PowerInstrument],
+    alive: Callable[[], None],
 ) -> SafeReport:
     if reference is None:
         asked = all(step.done for step in steps if step.stage in ("outputs off", "disconnect open"))
         return SafeReport(steps, asked, None, "no reference was open yet; outputs asked, not measured")
-    current_a, problem = _watch_current(clock, reference)
+    current_a, problem = _watch_current(clock, reference, alive)
+    alive()
     measure: list[Step] = [("pack", lambda: f"{reference.pack_voltage():.2f} V")]
     measure += [(role, _show_output(part)) for role, part in power.items()]
     steps += tuple(run_stage(clock, "measured", measure))
@@ -153,7 +166,7 @@ def _measure_off(
     return SafeReport(steps, True, current_a, f"current {shown} (measured)")
 
 
-def _watch_current(clock: Clock, reference: Reference) -> tuple[float, str]:
+def _watch_current(clock: Clock, reference: Reference, alive: Callable[[], None]) -> tuple[float, str]:
     """Measure until the current is off or time is up; return the last reading (NaN for none) and what went wrong."""
     current_a, problem = math.nan, ""
 
@@ -164,6 +177,7 @@ def _watch_current(clock: Clock, reference: Reference) -> tuple[float, str]:
 
     deadline_s = clock.now() + OFF_WITHIN_S
     while True:
+        alive()
         [result] = run_stage(clock, "measured", [(reference.name, _quiet(measure))])
         problem = problem if result.done else result.text
         if abs(current_a) < reference.off_limit_a or clock.now() >= deadline_s:

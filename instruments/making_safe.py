@@ -6,39 +6,78 @@ is switched off.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from bench.clock import wait_until
 from bench.definition import Definition, refuse_hardware
+from bench.errors import ConnectionLost, InstrumentTimeout
 from bench.observer import Observers
 from bench.reference import Reference
-from bench.roles import PowerInstrument, Switch, VoltageMeter
+from bench.roles import HasWatchdog, PowerInstrument, Switch, VoltageMeter
 from bench.wall_clock import WallClock
-from bench.way_out import SafeReport, Step, StepResult, run_stage, take_way_out
+from bench.way_out import SafeReport, Step, StepResult, run_stage, switch_off, take_way_out
 from instruments import catalogue
 from instruments.checks import FOLDER_OF_ROLE
 
 OPENING_S = 6.0
+AT_ONCE_S = 1.5  # what has not answered by then may take seconds: then the disconnect does not wait for it
+AGAIN_S = 0.25
 POWER_ROLES = ("supply", "load", "bidirectional")
 
+DriverKinds = Mapping[str, type[Any]]
 
-def make_safe(definition: Definition, *, observers: Observers | None = None, lab: Path | None = None) -> SafeReport:
+
+def load_drivers(definition: Definition, lab: Path | None = None) -> DriverKinds:
+    """Import the driver of every role and what it stands on, so that nothing is imported when it matters.
+
+    pyvisa takes numpy along where it finds it, for waveforms that nobody reads here; it is not let in.
+
+    Raises:
+        DefinitionError: an unknown driver.
+    """
+    numpy = sys.modules.get("numpy")
+    sys.modules["numpy"] = None  # type: ignore[assignment]
+    try:
+        from instruments.transports.visa import resource_manager
+
+        resource_manager()
+    finally:
+        if numpy is None:
+            del sys.modules["numpy"]
+        else:
+            sys.modules["numpy"] = numpy
+    return {
+        role: catalogue.load(
+            FOLDER_OF_ROLE[role], definition.instruments[name].driver, lab / "drivers" if lab else None
+        )
+        for role, name in definition.roles.items()
+    }
+
+
+def make_safe(
+    definition: Definition,
+    *,
+    observers: Observers | None = None,
+    lab: Path | None = None,
+    kinds: DriverKinds | None = None,
+    patience_s: float = 0.0,
+) -> SafeReport:
     """Open what answers, take the way out with it, and close it again. The BMS is not asked: it has its own master.
 
-    `safe` in the report means that every part of the bench was reached and the current measured to be off.
+    `kinds` are drivers loaded before. An instrument that refuses is tried again for `patience_s`: one that takes a
+    single client may still count the connection of a process that died. `safe` in the report means that every part
+    of the bench was reached and the current measured to be off.
 
     Raises:
         DefinitionError: the definition would reach hardware, or names an unknown driver; nothing was opened.
     """
     refuse_hardware(definition)
     watchers = observers or Observers()
-    kinds = {
-        role: catalogue.load(
-            FOLDER_OF_ROLE[role], definition.instruments[name].driver, lab / "drivers" if lab else None
-        )
-        for role, name in definition.roles.items()
-    }
+    found_kinds = load_drivers(definition, lab) if kinds is None else kinds
     clock = WallClock()
     drivers: dict[str, Any] = {}
 
@@ -48,7 +87,17 @@ def make_safe(definition: Definition, *, observers: Observers | None = None, lab
         options = dict(section.options)
         if role == "disconnect" and section.serial:
             options.setdefault("serial", section.serial)
-        driver = kinds[role].open(name, section.address, clock=clock, record=watchers.dialogue, options=options)
+        until_s = clock.now() + patience_s
+        while True:
+            try:
+                driver = found_kinds[role].open(
+                    name, section.address, clock=clock, record=watchers.dialogue, options=options
+                )
+                break
+            except (ConnectionLost, InstrumentTimeout):
+                if clock.now() >= until_s:
+                    raise
+                clock.sleep(AGAIN_S)
         if role in POWER_ROLES:
             driver.take_control()
         elif section.measuring is not None:
@@ -59,7 +108,13 @@ def make_safe(definition: Definition, *, observers: Observers | None = None, lab
 
     try:
         steps: list[Step] = [(role, partial(open_one, role)) for role in definition.roles]
-        opened = run_stage(clock, "reached", steps, deadline_s=OPENING_S)
+        opened = run_stage(clock, "reached", steps, deadline_s=AT_ONCE_S if patience_s else OPENING_S)
+        if patience_s and not all(result.done for result in opened):
+            early = cast("Switch | None", drivers.get("disconnect"))
+            opened += switch_off(clock, {}, early, blind=True)
+            again: list[Step] = [(role, partial(_wait_for, clock, drivers, role)) for role in definition.roles]
+            reached = run_stage(clock, "reached", again, deadline_s=patience_s + OPENING_S)
+            opened = [result for result in opened if result.stage != "reached"] + reached
         found = dict(drivers)
         power = {role: cast(PowerInstrument, found[role]) for role in POWER_ROLES if role in found}
         reference = None
@@ -68,15 +123,39 @@ def make_safe(definition: Definition, *, observers: Observers | None = None, lab
                 definition, cast(VoltageMeter, found["reference_meter"]), cast(VoltageMeter, found["pack_meter"])
             )
         report = take_way_out(clock, power, cast("Switch | None", found.get("disconnect")), None, reference)
-        return _judge(opened, report)
+        return _disarm(clock, found, _judge(opened, report))
     finally:
         for driver in drivers.values():
             driver.close()
         clock.close()
 
 
+def _wait_for(clock: WallClock, drivers: Mapping[str, Any], role: str) -> str:
+    if wait_until(clock, lambda: role in drivers, timeout_s=OPENING_S) is None:
+        raise ConnectionLost(f"{role} was not reached")
+    return f"{role} answers, late"
+
+
+def _disarm(clock: WallClock, drivers: Mapping[str, Any], report: SafeReport) -> SafeReport:
+    """Disarm watchdogs where the bench is safe; otherwise they are what is left."""
+    armed: list[Step] = [
+        (role, partial(_disarm_one, driver)) for role, driver in drivers.items() if isinstance(driver, HasWatchdog)
+    ]
+    if not report.safe or not armed:
+        return report
+    steps = (*report.steps, *run_stage(clock, "watchdogs disarmed", armed))
+    return SafeReport(steps, report.safe, report.current_a, report.text)
+
+
+def _disarm_one(driver: HasWatchdog) -> str:
+    if not driver.is_watchdog_armed():
+        return "was not armed"
+    driver.disarm_watchdog()
+    return "disarmed"
+
+
 def _judge(opened: list[StepResult], report: SafeReport) -> SafeReport:
-    missing = [result.step for result in opened if not result.done]
+    missing = [result.step for result in opened if not result.done and result.stage == "reached"]
     steps = (*opened, *(step for step in report.steps if not (step.text == "this bench has none" and missing)))
     if missing:
         text = f"{report.text}; not reached: {', '.join(missing)}"

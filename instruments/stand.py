@@ -16,7 +16,7 @@ from bench.errors import BenchError, DefinitionError, InstrumentError, SafetyErr
 from bench.guard import Guard
 from bench.guarded import Guarded
 from bench.loading import nearest
-from bench.observer import Event, Observers
+from bench.observer import Observers
 from bench.profile import Profile
 from bench.quantities import Direction, show
 from bench.quarantine import check_bench, quarantine_bench
@@ -40,7 +40,10 @@ from bench.wall_clock import WallClock
 from instruments import catalogue
 from instruments.checks import FOLDER_OF_ROLE
 from instruments.connecting import connect_pack
+from instruments.guarding import GuardianProcess
 from instruments.links.opening import open_link
+from instruments.trace_tap import TraceTap
+from instruments.watchdogs import arm_watchdogs, disarm_watchdogs, end_watchdog
 
 POWER_ROLES = ("supply", "load", "bidirectional")
 ZERO_READINGS = 5
@@ -54,26 +57,6 @@ class _Open:
     links: dict[str, BmsLink]
 
 
-class TraceTap:
-    """An observer that keeps the samples of the test that runs, for its judgements."""
-
-    def __init__(self, traces: Traces) -> None:
-        self.traces = traces
-
-    def event(self, event: Event) -> None:
-        """Ignore it."""
-
-    def sample(self, channel: str, at_s: float, value: float) -> None:
-        """Keep it."""
-        self.traces.sample(channel, at_s, value)
-
-    def frame(self, frame: object) -> None:
-        """Ignore it."""
-
-    def dialogue(self, dialogue: object) -> None:
-        """Ignore it."""
-
-
 @contextlib.contextmanager
 def open_stand(
     definition: Definition,
@@ -84,8 +67,13 @@ def open_stand(
     defects: tuple[str, ...] = (),
     lab: Path | None = None,
     bring_up: bool = True,
+    evidence: Path | None = None,
+    watchdogs: bool | None = None,
 ) -> Iterator[Stand]:
     """Open a bench for one test, and take the way out at the end, whatever happened.
+
+    On the wall clock a guardian is armed first; it writes to `evidence` if it had to act. `watchdogs` of instruments
+    are armed on the wall clock, in simulated time only when asked for.
 
     Raises:
         DefinitionError: definition and profile do not fit, or would reach hardware; nothing was opened.
@@ -109,22 +97,30 @@ def open_stand(
         clock, where, bindings = _world(definition, profile, seed, defects, lab, stack)
         opened = _Open({}, {})
         stack.callback(_close, opened, clock)
+        guardian = None
+        if not clock.simulated:
+            guardian = GuardianProcess(definition, lab=lab, evidence=evidence)
+            stack.callback(guardian.close)
         for name in profile.links:
             link = open_link(profile, name, bindings[name], clock, watchers.dialogue, watchers.frame)
             opened.links[name] = link
         identities = _open_drivers(definition, clock, watchers, where, opened, lab)
         stand = _assemble(definition, profile, clock, watchers, traces, opened, identities)
         stand.seed, stand.defects = seed, defects
+        armed = (not clock.simulated) if watchdogs is None else watchdogs
         try:
-            _prepare(stand, opened)
+            if guardian is not None:
+                guardian.wait_armed(clock)
+                stand.guard.guardian = guardian
+            _prepare(stand, opened, watchdogs=armed)
             if bring_up:
                 connect_pack(stand)
             watchers.drain()
             yield stand
         except BaseException as problem:
-            _leave(stand, f"after {type(problem).__name__}", problem)
+            _leave(stand, f"after {type(problem).__name__}", problem, guardian)
             raise
-        _leave(stand, "end of test", None)
+        _leave(stand, "end of test", None, guardian)
 
 
 def check_fit(definition: Definition, profile: Profile) -> None:
@@ -270,8 +266,8 @@ def _assemble(
     )
 
 
-def _prepare(stand: Stand, opened: _Open) -> None:
-    """Take control, see that everything is off and open, judge the reference's zero, program protections."""
+def _prepare(stand: Stand, opened: _Open, *, watchdogs: bool) -> None:
+    """Take control, see that everything is off and open, judge the zero, program protections, arm watchdogs."""
     definition, drivers = stand.definition, opened.drivers
     for role in ("reference_meter", "pack_meter"):
         section = definition.instruments[definition.roles[role]]
@@ -287,6 +283,7 @@ def _prepare(stand: Stand, opened: _Open) -> None:
         if role in drivers:
             _check_ratings(definition, role, drivers[role])
             drivers[role].take_control()
+            end_watchdog(stand, role, drivers[role])
             if drivers[role].is_output_on():
                 stand.note(f"{role} was on when the bench was opened; switched off")
                 drivers[role].output_off()
@@ -295,6 +292,8 @@ def _prepare(stand: Stand, opened: _Open) -> None:
     _check_zero(stand)
     for line in stand.guard.program_protections():
         stand.note(f"protection {line}, read back")
+    if watchdogs:
+        arm_watchdogs(stand, {role: drivers[role] for role in POWER_ROLES if role in drivers})
     stand.guard.attach(stand.reference, stand.dut)
     stand.dut.start()
     stand.guard.start_watch()
@@ -335,7 +334,7 @@ def _check_zero(stand: Stand) -> None:
     stand.note(f"reference zero {found}, ambient {told}, warm-up {warm}")
 
 
-def _leave(stand: Stand, reason: str, problem: BaseException | None) -> None:
+def _leave(stand: Stand, reason: str, problem: BaseException | None, guardian: GuardianProcess | None) -> None:
     """Take the way out; a bench that is not safe outranks whatever happened before.
 
     Raises:
@@ -344,7 +343,11 @@ def _leave(stand: Stand, reason: str, problem: BaseException | None) -> None:
     """
     with shielded():
         report = stand.guard.make_safe(reason)
+        if guardian is not None:
+            guardian.leave()
         stand.observers.drain()
+        if report.safe:
+            disarm_watchdogs(stand, stand.guard.drivers)
         if isinstance(problem, KeyboardInterrupt):
             tell(f"bench {stand.definition.name} {'made safe' if report.safe else 'is NOT safe'}: {report.text}")
         lines = "\n".join(report.lines())

@@ -19,9 +19,11 @@ from bmsbench.__main__ import main
 
 LISTS = ("benches", "profiles", "instruments", "defects")
 SUITE = """
+from pathlib import Path
 from bench import stimulus
 
 def test_it(stand):
+    Path("guardian").write_text(str(stand.guard.guardian.pid))
     stimulus.force(stand, 50.0)
     stand.clock.sleep(60.0)
 """
@@ -111,16 +113,17 @@ def test_a_simulated_bench_has_nothing_to_switch_off(capsys: pytest.CaptureFixtu
 
 
 def _killed_run(lab: Any, folder: Path) -> None:
-    """Begin a run and kill it with `kill -9` while current flows: nothing leaves for it."""
+    """Begin a run and kill it and its guardian with `kill -9` while current flows: nothing leaves for them."""
     suite = folder / "test_killed.py"
     suite.write_text(SUITE, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(suite)]
     command += ["--bench", str(lab.definition), "--bms", "seplos_v3", "--run-folder", str(folder / "run")]
     runner = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert lab.wait_for(lambda truth: abs(truth["current_a"]) > 40, 30.0)
+    os.kill(int((folder / "guardian").read_text(encoding="utf-8")), signal.SIGKILL)
     runner.kill()
     runner.wait()
-    time.sleep(0.5)
+    time.sleep(0.3)
     assert lab.truth()["current_a"] > 40, "nobody has switched it off"
 
 
