@@ -11,6 +11,7 @@ PAGES = (
     "../README.md",
     "first-hour.md",
     *(f"how-to/write-a-{thing}.md" for thing in ("driver", "profile", "definition", "suite")),
+    "how-to/commission-an-instrument.md",
 )
 
 
