@@ -9,17 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from bench.bench_lock import hold_bench
 from bench.clock import Clock
-from bench.commissioning import Commissioning
+from bench.commissioning import Commissioning, ContactLine
 from bench.definition import CanBinding, Definition, refuse_hardware
 from bench.dut import Dut
 from bench.errors import BenchError, DefinitionError, SafetyError
 from bench.loading import nearest
 from bench.observer import NullObserver
 from bench.profile import Profile
+from bench.quarantine import check_bench, quarantine_bench
 from bench.reference import Reference
 from bench.roles import BmsLink, Identity, PowerInstrument, Switch
-from bench.shield import leaving_on_signals, shielded
+from bench.shield import leaving_on_signals, shielded, tell
 from bench.simulated_clock import SimulatedClock
 from bench.wall_clock import WallClock, utc_now
 from bench.way_out import SafeReport, take_way_out
@@ -84,7 +86,7 @@ def commission(
 
     Raises:
         DefinitionError: the target, the fault or the files are wrong; nothing was opened.
-        BenchError: the rest of the bench is not fit for it.
+        BenchError: the rest of the bench is not fit for it, is quarantined, or somebody else has it.
     """
     refuse_hardware(definition)
     role = role_of(definition, wanted.target)
@@ -94,8 +96,10 @@ def commission(
     drivers = lab / "drivers" if lab else None
     driver = catalogue.load(FOLDER_OF_ROLE[role], definition.instruments[name].driver, drivers)
     sheet = ContactSheet()
+    check_bench(definition.name)
     with contextlib.ExitStack() as stack:
         stack.enter_context(leaving_on_signals())
+        stack.enter_context(hold_bench(definition))
         world = _World(definition, profile, wanted, name, stack)
         world.press_local = world.press_local or press_local
         parts: dict[str, Any] = {}
@@ -205,18 +209,32 @@ def _meet(world: _World, role: str, parts: dict[str, Any], sheet: ContactSheet) 
         world.press_local,
     )
     dut: Dut | None = None
+
+    def leave() -> SafeReport:
+        with shielded():
+            report = take_way_out(world.clock, power, disconnect, dut, reference)
+        if not report.safe and definition.bench.clock == "wall":
+            quarantine_bench(definition.name, report.text, by="bmsbench commission", evidence=report.lines())
+        return report
+
     with contextlib.ExitStack() as stack:
         try:
             make_ready(place, {each: parts[each] for each in METERS if each != role})
             if disconnect is not None and role != "disconnect":
                 disconnect.open_contact()
             if wanted.connected == "pack":
-                dut = stack.enter_context(_bms(world))
+                dut = stack.enter_context(_bms(world, sheet))
             contact = contact_power if role in power else contact_switch if role == "disconnect" else contact_meter
             contact(place, sheet)
-        finally:
-            with shielded():
-                report = take_way_out(world.clock, power, disconnect, dut, reference)
+        except BaseException as problem:
+            report = leave()
+            lines = "\n".join(report.lines())
+            if not report.safe:
+                raise SafetyError(f"bench {definition.name} is NOT safe: {report.text}\n{lines}") from problem
+            if isinstance(problem, KeyboardInterrupt):
+                tell(f"bench {definition.name} made safe: {report.text}")
+            raise
+        report = leave()
     sheet.stopped = ""
     sheet.judge("left safely", partial(_left, report))
 
@@ -237,7 +255,7 @@ def _left(report: SafeReport) -> str:
 
 
 @contextlib.contextmanager
-def _bms(world: _World) -> Iterator[Dut]:
+def _bms(world: _World, sheet: ContactSheet) -> Iterator[Dut]:
     links: dict[str, BmsLink] = {}
     try:
         for name in world.profile.links:
@@ -249,11 +267,10 @@ def _bms(world: _World) -> Iterator[Dut]:
         dut.bring_up()
         yield dut
     finally:
-        problems: list[BenchError | OSError] = []
-        for link in links.values():
+        if isinstance(world.clock, WallClock):
+            world.clock.close()  # a callback that polls a link must not find its socket closed under it
+        for name, link in links.items():
             try:
                 link.close()
             except (BenchError, OSError) as problem:
-                problems.append(problem)
-        if problems:
-            raise problems[0]
+                sheet.lines.append(ContactLine(f"closing {name}", "fail", str(problem)))

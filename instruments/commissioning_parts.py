@@ -9,7 +9,7 @@ from typing import Any
 from bench.errors import BenchError, OutOfRange
 from bench.quantities import Direction, show
 from instruments.commissioning import identify
-from instruments.driving import Hand, close_onto
+from instruments.driving import Hand, close_onto, require_dead
 from instruments.first_contact import CannotTell, ContactSheet, Disagrees, Place
 
 READINGS = 20
@@ -107,6 +107,8 @@ def contact_switch(place: Place, sheet: ContactSheet) -> None:
     hand = Hand(replace(place, role=role, part=source), sheet)
 
     def moves() -> str:
+        if place.connected != "pack":
+            require_dead(place)
         for closed in (False, True, False):
             (switch.close_contact if closed else switch.open_contact)()
             if switch.is_closed() is not closed:
@@ -117,10 +119,7 @@ def contact_switch(place: Place, sheet: ContactSheet) -> None:
 
     def conducts() -> str:
         way = hand.directions()[0]
-        if place.connected == "pack":
-            close_onto(hand)
-        else:
-            switch.close_contact()
+        close_onto(hand)
         hand.drive(way, min(PROBE_A, hand.level_a(way)))
         try:
             closed_a = place.reference.current()

@@ -6,13 +6,14 @@ import math
 from typing import Any
 
 from bench.clock import Tick, wait_until
-from bench.errors import BenchError, InstrumentError, NotDue, SafetyError
+from bench.errors import BenchError, InstrumentError, NotDue, SafetyError, WiringError
 from bench.quantities import Direction, show
 from bench.way_out import OFF_WITHIN_S, switch_off
 from instruments.first_contact import CannotTell, ContactSheet, Disagrees, Place
 
 LOW_A = 10.0  # never more than this ...
 LOW_W = 100.0  # ... nor, into a resistor, more than this
+DEAD_V = 1.0  # more than this is no resistor at rest
 SETTLE_S = 0.5
 WATCH_S = 0.1
 POLL_S = 0.01
@@ -172,6 +173,20 @@ class Hand:
             raise SafetyError(f"{show(current_a, 'A')} where at most {LOW_A:g} A were asked for; everything was opened")
 
 
+def require_dead(place: Place) -> None:
+    """Make sure that what is said to be a resistor or a short has no voltage of its own.
+
+    Raises:
+        WiringError: it has: nothing was closed onto it.
+    """
+    found_v = place.reference.pack_voltage()
+    if abs(found_v) > DEAD_V:
+        raise WiringError(
+            f"a {place.connected} was told, and {found_v:.2f} V are there: a pack? Nothing was closed; take it off, or "
+            "leave --resistor and --short away"
+        )
+
+
 def close_onto(hand: Hand) -> str:
     """Bring the bus to the voltage of what is connected, then close the disconnect.
 
@@ -181,10 +196,11 @@ def close_onto(hand: Hand) -> str:
     place, clock = hand.place, hand.clock
     if place.disconnect is None:
         return "there is no disconnect: always connected"
-    found_v = hand.reference.pack_voltage()
     if place.connected != "pack":
+        require_dead(place)
         place.disconnect.close_contact()
         return f"disconnect closed onto a {place.connected}"
+    found_v = hand.reference.pack_voltage()
     envelope = place.definition.envelope
     if not envelope.min_v <= found_v <= envelope.max_v:
         raise InstrumentError(f"the pack reads {found_v:.2f} V, allowed are {envelope.min_v:g} to {envelope.max_v:g} V")
