@@ -310,6 +310,30 @@ def state_flag(
 
 
 @judgement
+def state_becomes(
+    traces: Traces,
+    rule: DecisionRule,
+    *,
+    signal: str,
+    begin_s: float,
+    end_s: float,
+    codes: list[int],
+    word: str,
+) -> list[Measurement]:
+    """A state signal takes one of these codes in a window, and keeps it until the end."""
+    window = heard(traces, signal, begin_s, end_s)
+    if isinstance(window, Measurement):
+        return [window]
+    last = round(window.values[-1])
+    hint = "" if last in codes else f"its state is still {last}"
+    return [
+        fact(
+            f"{signal} becomes {word}", last in codes, True, rule=rule, source=f"bms.{signal}", at_s=begin_s, hint=hint
+        )
+    ]
+
+
+@judgement
 def stays_quiet(
     traces: Traces, rule: DecisionRule, *, flags: list[str], begin_s: float, end_s: float
 ) -> list[Measurement]:

@@ -112,6 +112,7 @@ class StateRequest(Frozen):
     sequence: tuple[Step, ...] = Field(min_length=1, description="steps from power-on to operation")
     open: dict[str, float] = Field(description="the request that opens the switches")
     clear: dict[str, float] = Field(description="the request that clears persistent flags")
+    closed: str | None = Field(default=None, description="signal that is 1 while the current path is closed")
     precharge_s: float = Field(default=0.5, ge=0, description="time that precharging takes")
     reclose_wait_s: float = Field(default=0.0, ge=0, description="pause the BMS needs between closings")
 
@@ -237,6 +238,9 @@ class Profile(Frozen):
             raise ValueError(
                 f"operation.state: {operation.state!r} is no signal{nearest(operation.state, self.signals)}"
             )
+        if operation.closed is not None and operation.closed not in self.signals:
+            hint = nearest(operation.closed, self.signals)
+            raise ValueError(f"operation.closed: {operation.closed!r} is no signal{hint}")
         words = set(state.values.values())
         for word in (operation.operating, operation.error, *(step.until for step in operation.sequence)):
             if word not in words:

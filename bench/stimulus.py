@@ -83,17 +83,22 @@ def _compliance_v(stand: Stand) -> float:
 
 
 def _terminal_v(part: PowerInstrument, compliance_v: float) -> float:
-    """Measure what the output will be connected to, so that it is preset and does not jump."""
+    """Measure what the output will be connected to, so that it is preset and does not jump.
+
+    A bus that was left at the compliance voltage (the BMS opened while charging) reads a little above or below it.
+    """
     found_v = part.measure_voltage()
-    if found_v > compliance_v:
+    highest_v = compliance_v / COMPLIANCE_SHARE
+    if found_v > highest_v:
         raise InstrumentError(
-            f"{part.name} measures {found_v:.2f} V at its terminals, above the {compliance_v:.2f} V it may set"
+            f"{part.name} measures {found_v:.2f} V at its terminals, above the {highest_v:.2f} V of the envelope"
         )
     if found_v < -REVERSED_V:
         raise WiringError(
             f"{part.name} measures {found_v:.2f} V at its terminals: + and - of its power leads are swapped"
         )
-    return max(found_v, 0.0)  # an open terminal reads a few millivolts around zero
+    # A preset, not a reading: an open terminal reads a few millivolts around zero, an idle bus some around the top.
+    return min(max(found_v, 0.0), compliance_v)
 
 
 def _force_supply(supply: Supply, load: Load, magnitude_a: float, compliance_v: float) -> None:

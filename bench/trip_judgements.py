@@ -317,7 +317,8 @@ def flows_again(
     role: str,
     what: str,
 ) -> list[Measurement]:
-    """After the release the current flows again in this direction."""
+    """The current flows (again) in this direction: after the release, or where a trip must not have closed it."""
+    refused = "a switch opened that should not have" if "permitted" in what else "it never releases"
     trace = magnitude(traces, Direction.of(direction), begin_s, end_s)
     found_a = trace.mean()
     if found_a < 0.5 * level_a:
@@ -333,6 +334,6 @@ def flows_again(
             source=REFERENCE,
             reference=f"{level_a:.1f} A offered",
             at_s=begin_s,
-            hint="" if found_a >= 0.5 * level_a else "looks like: it never releases",
+            hint="" if found_a >= 0.5 * level_a else f"looks like: {refused}",
         )
     ]

@@ -58,6 +58,7 @@ class RejudgedRun:
 
     tests: tuple[RejudgedTest, ...]
     problems: tuple[str, ...]
+    same_rule: bool = True  # no other decision rule was asked for, so every verdict must come out as recorded
 
     @property
     def differences(self) -> list[str]:
@@ -71,9 +72,9 @@ class RejudgedRun:
 
     @property
     def exit_status(self) -> int:
-        """As of a run: 0 judged and passed, 1 the product failed, 11 cannot tell or evidence is unreadable."""
+        """As of a run: 0 passed, 1 the product failed, 11 cannot tell, or the evidence is unreadable or altered."""
         outcomes = [part.outcome for part in self.tests if part.outcome is not None]
-        if self.problems:
+        if self.problems or (self.same_rule and self.differences):
             outcomes.append(Outcome.INCONCLUSIVE)
         return exit_status(outcomes)
 
@@ -81,7 +82,7 @@ class RejudgedRun:
 def rejudge_run(run: RunFolder, rule: RuleName | None = None) -> RejudgedRun:
     """Judge all tests of a run again; what cannot be read is named and the rest is judged."""
     tests, problems = load_tests(run)
-    return RejudgedRun(tuple(rejudge_test(test, rule) for test in tests), tuple(problems))
+    return RejudgedRun(tuple(rejudge_test(test, rule) for test in tests), tuple(problems), rule is None)
 
 
 def rejudge_test(test: StoredTest, rule: RuleName | None = None) -> RejudgedTest:

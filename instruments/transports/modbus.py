@@ -226,6 +226,7 @@ class ModbusTransport(Registers, Wire):
             while (data := wire.unasked()) is not None:
                 if not data:
                     return True
+                self._unasked = data.hex(" ")
                 self.note(False, f"(dropped, not asked for: {data.hex(' ')})")
         except OSError as problem:
             self.note(False, f"({problem})")

@@ -192,6 +192,7 @@ class ScpiTransport(Wire):
             while (data := self._channel.unasked()) is not None:
                 if not data:
                     return True
+                self._unasked = repr(data)
                 self.note(False, f"(dropped, not asked for: {data!r})")
         except OSError as problem:  # reset by the peer
             self.note(False, f"({problem})")

@@ -57,6 +57,7 @@ class Wire(Language):
         self._reopen_within_s = reopen_within_s
         self._lock = threading.RLock()
         self._due_ns = 0
+        self._unasked = ""  # what came without a question, before the message that is due now
         self._last: tuple[int, bool] | None = None  # who had the last exchange, and at which instant
         self._last_ns = -1
         self._busy = False
@@ -203,9 +204,13 @@ class Wire(Language):
                 return "early"
         if opening:
             return "ready"
-        if self.is_open and self._is_stale():
-            self.note(False, "(the instrument closed the connection)")
-            self._disconnect()
+        if self.is_open:
+            self._unasked = ""
+            if self._is_stale():
+                self.note(False, "(the instrument closed the connection)")
+                self._disconnect()
+            elif self._unasked:
+                self._distrust(urgent=urgent)
         if not self.is_open:
             self._open_again()
             return "opened"
@@ -215,6 +220,21 @@ class Wire(Language):
                 self.on_reopen()
             return "early"
         return "ready"
+
+    def _distrust(self, *, urgent: bool) -> None:
+        """Unasked bytes may be the answer that an earlier question never got, and then its answer was another's.
+
+        Nothing that comes over this connection is trusted any more. Switching off goes on over a new one.
+
+        Raises:
+            InstrumentError: unless it is urgent.
+        """
+        self._disconnect()
+        if not urgent:
+            raise InstrumentError(
+                f"{self.where}: sent {self._unasked} that nobody asked for, so question and answer are out of step; "
+                "the connection was closed, the next use opens a new one and asks who answers"
+            )
 
     def _open_again(self) -> None:
         """Open, waiting for an instrument that still counts the old connection (EA: one at a time, about 3 s)."""

@@ -102,8 +102,8 @@ def test_a_few_millivolts_below_zero_at_an_open_terminal_are_zero(table: Any) ->
 
 
 def test_a_terminal_above_what_may_be_set_is_not_switched_on(table: Any) -> None:
-    table.power["supply"].terminal_v = 59.9
-    with pytest.raises(InstrumentError, match=r"59.90 V at its terminals, above the 59.40 V it may set"):
+    table.power["supply"].terminal_v = 60.2
+    with pytest.raises(InstrumentError, match=r"60.20 V at its terminals, above the 60.00 V of the envelope"):
         stimulus.force(table.stand, 5.0)
     assert not table.power["supply"].on
 

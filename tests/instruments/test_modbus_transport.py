@@ -56,7 +56,7 @@ def test_a_late_answer_over_rtu_on_tcp_never_answers_the_next_request(script: An
     assert server.connections == 2
 
 
-def test_a_second_unasked_answer_is_dropped_before_the_next_request(script: Any, modbus: Any) -> None:
+def test_a_second_unasked_answer_means_out_of_step_and_answers_nothing(script: Any, modbus: Any) -> None:
     twice = (ASK_11, [(0, bytes.fromhex(SAY_11)), (0.05, bytes.fromhex(SAY_11))])
     link = modbus(script(twice, (ASK_22, SAY_22), lines=False))
     assert link.read_holding_registers(11) == [11]
@@ -64,6 +64,8 @@ def test_a_second_unasked_answer_is_dropped_before_the_next_request(script: Any,
         if not link._is_quiet():
             break
         time.sleep(0.01)
+    with pytest.raises(InstrumentError, match="nobody asked for"):
+        link.read_holding_registers(22)
     assert link.read_holding_registers(22) == [22]
     assert any("not asked for" in each.text for each in link.trace)
 

@@ -214,13 +214,25 @@ def test_an_answer_without_an_end_is_a_time_out_and_no_number(script: Any, trans
 
 def test_a_spurious_second_line_is_dropped_and_recorded(script: Any, transport: Any) -> None:
     glued = ("A?", [(0, b"0.000067\n0\n")])
-    later = ("B?", [(0, b"1\n"), (0.05, b"0\n")])
-    link = transport(script(IDN, glued, later, ("C?", "3")))
+    link = transport(script(IDN, glued, ("C?", "3")))
     assert link.query("A?") == "0.000067"
+    assert link.query("C?") == "3"
+    assert sum("not asked for" in each.text for each in link.trace) == 1
+
+
+def test_a_line_that_comes_later_means_out_of_step_and_is_never_an_answer(script: Any, transport: Any) -> None:
+    later = ("B?", [(0, b"1\n"), (0.05, b"0\n")])
+    link = transport(script(IDN, later, IDN, ("C?", "3"), ("OUTP OFF", [(0.0, b"?\n")]), IDN, ("OUTP OFF", None)))
     assert link.query("B?") == "1"
     something_waits(link)
+    with pytest.raises(InstrumentError, match="nobody asked for"):
+        link.query("C?")
+    assert not link.is_open
     assert link.query("C?") == "3"
-    assert sum("not asked for" in each.text for each in link.trace) == 2
+    link.write("OUTP OFF")
+    something_waits(link)
+    with link.operation(urgent=True):  # switching off goes on, over a new connection
+        link.write("OUTP OFF")
 
 
 def test_carriage_returns_are_no_part_of_an_answer(script: Any, transport: Any) -> None:
