@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from bench.bench_lock import hold_bench
-from bench.clock import Clock
 from bench.commissioning import Commissioning, ContactLine
-from bench.definition import CanBinding, Definition, refuse_hardware
+from bench.definition import Definition, refuse_hardware
 from bench.dut import Dut
 from bench.errors import BenchError, DefinitionError, SafetyError
 from bench.loading import nearest
@@ -22,36 +20,20 @@ from bench.quarantine import check_bench, quarantine_bench
 from bench.reference import Reference
 from bench.roles import BmsLink, Identity, PowerInstrument, Switch
 from bench.shield import leaving_on_signals, shielded, tell
-from bench.simulated_clock import SimulatedClock
 from bench.wall_clock import WallClock, utc_now
 from bench.way_out import SafeReport, take_way_out
 from bench.wiring_confirmation import content_hash
+from bmsbench.commissioning_world import Wanted, World
 from bmsbench.driver_digest import driver_digest
 from instruments import catalogue
 from instruments.checks import FOLDER_OF_ROLE
 from instruments.commissioning import contact_power
 from instruments.commissioning_parts import contact_meter, contact_switch, make_ready
-from instruments.first_contact import Connected, ContactSheet, Place
+from instruments.first_contact import ContactSheet, Place
 from instruments.links.opening import open_link
 from instruments.stand import POWER_ROLES, check_fit
-from instruments.virtual.bench import VirtualBench
-from instruments.virtual.passive_bench import SHORT_OHM, PassiveBench
 
 METERS = ("reference_meter", "pack_meter")
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is asked for: which instrument, and what its output is led to. `fault` is planted in a virtual one."""
-
-    target: str
-    connected: Connected = "pack"
-    resistor_ohm: float | None = None
-    fault: str = "none"
-    seed: int = 1
-
-    def __str__(self) -> str:
-        return f"a resistor of {self.resistor_ohm:g} Ohm" if self.connected == "resistor" else f"a {self.connected}"
 
 
 def role_of(definition: Definition, target: str) -> str:
@@ -100,7 +82,7 @@ def commission(
     with contextlib.ExitStack() as stack:
         stack.enter_context(leaving_on_signals())
         stack.enter_context(hold_bench(definition))
-        world = _World(definition, profile, wanted, name, stack)
+        world = World(definition, profile, wanted, name, stack)
         world.press_local = world.press_local or press_local
         parts: dict[str, Any] = {}
         for each in sorted(definition.roles, key=lambda one: one == role):  # the one to be judged comes last
@@ -136,52 +118,7 @@ def _put(parts: dict[str, Any], role: str, opening: Callable[[], Any]) -> str:
     return "answers; nothing was written"
 
 
-class _World:
-    """Clock and addresses of the bench, a virtual one included where the definition asks for it."""
-
-    def __init__(
-        self, definition: Definition, profile: Profile, wanted: Wanted, name: str, stack: contextlib.ExitStack
-    ) -> None:
-        self.definition, self.profile, self.wanted = definition, profile, wanted
-        self.where = {each: section.address for each, section in definition.instruments.items()}
-        self.bindings: dict[str, Mapping[str, object]] = {}
-        self.press_local: Callable[[], None] | None = None
-        self.clock: Clock
-        if definition.bench.clock == "wall":
-            if wanted.fault != "none":
-                raise DefinitionError("--fault: only a bench in simulated time has faults to plant")
-            self.clock = wall = WallClock()
-            stack.callback(wall.close)
-            self.bindings = {each: definition.links[each].model_dump() for each in profile.links}
-            return
-        self.clock = clock = SimulatedClock()
-        stack.callback(clock.close)
-        virtual: VirtualBench | PassiveBench
-        if wanted.connected == "pack":
-            virtual = pack_bench = VirtualBench(definition, profile, clock, seed=wanted.seed)
-            self.bindings = {each: _binding(definition, pack_bench, each) for each in profile.links}
-        else:
-            ohm = SHORT_OHM if wanted.resistor_ohm is None else wanted.resistor_ohm
-            virtual = PassiveBench(definition, clock, seed=wanted.seed, ohm=ohm)
-        stack.callback(virtual.close)
-        self.where.update(virtual.addresses)
-        virtual.instruments.fault(name, wanted.fault)
-        if "remote_lost" in virtual.instruments.behaviour(name).own_faults and wanted.fault != "remote_lost":
-            self.press_local = lambda: _press(virtual, name, wanted.fault)
-
-
-def _press(virtual: VirtualBench | PassiveBench, name: str, planted: str) -> None:
-    virtual.instruments.fault(name, "remote_lost")
-    virtual.instruments.fault(name, planted)
-
-
-def _binding(definition: Definition, virtual: VirtualBench, name: str) -> Mapping[str, object]:
-    if isinstance(definition.links[name], CanBinding) or virtual.addresses.get(f"links.{name}"):
-        return virtual.binding(name)
-    return definition.links[name].model_dump()
-
-
-def _open(world: _World, role: str, lab: Path | None) -> Any:
+def _open(world: World, role: str, lab: Path | None) -> Any:
     name = world.definition.roles[role]
     section = world.definition.instruments[name]
     options = dict(section.options)
@@ -191,7 +128,7 @@ def _open(world: _World, role: str, lab: Path | None) -> Any:
     return driver.open(name, world.where[name], clock=world.clock, record=lambda _: None, options=options)
 
 
-def _meet(world: _World, role: str, parts: dict[str, Any], sheet: ContactSheet) -> None:
+def _meet(world: World, role: str, parts: dict[str, Any], sheet: ContactSheet) -> None:
     definition, wanted = world.definition, world.wanted
     power = {each: cast(PowerInstrument, parts[each]) for each in POWER_ROLES if each in parts}
     disconnect = cast("Switch | None", parts.get("disconnect"))
@@ -255,7 +192,7 @@ def _left(report: SafeReport) -> str:
 
 
 @contextlib.contextmanager
-def _bms(world: _World, sheet: ContactSheet) -> Iterator[Dut]:
+def _bms(world: World, sheet: ContactSheet) -> Iterator[Dut]:
     links: dict[str, BmsLink] = {}
     try:
         for name in world.profile.links:

@@ -8,9 +8,8 @@ from typing import Any
 
 from bench.errors import BenchError, OutOfRange
 from bench.quantities import Direction, show
-from instruments.commissioning import identify
 from instruments.driving import Hand, close_onto, require_dead
-from instruments.first_contact import CannotTell, ContactSheet, Disagrees, Place
+from instruments.first_contact import CannotTell, ContactSheet, Disagrees, Place, identify
 
 READINGS = 20
 PROBE_A = 2.0

@@ -82,3 +82,14 @@ class ContactSheet:
     def stop(self, why: str) -> None:
         """Let nothing more be tried."""
         self.stopped = self.stopped or why
+
+
+def identify(place: Place, sheet: ContactSheet) -> str:
+    """Ask an instrument who it is and compare that with the definition."""
+    found, section = place.part.identify(), place.section
+    sheet.identity = found
+    if section.model and not found.model.startswith(section.model):
+        raise Disagrees(f"{section.model!r} is declared, {found.model!r} answered")
+    if section.serial and found.serial != section.serial:
+        raise Disagrees(f"serial {section.serial!r} is declared, {found.serial!r} answered")
+    return f"{found.maker} {found.model}, serial {found.serial or 'unknown'}, firmware {found.firmware or 'unknown'}"

@@ -42,7 +42,8 @@ def command(
     from bench.definition import find_definition, load_definition
     from bench.profile import find_profile, load_profile
     from bmsbench.columns import paragraph, table
-    from bmsbench.commissioning import Wanted, commission, role_of
+    from bmsbench.commissioning import commission, role_of
+    from bmsbench.commissioning_world import Wanted
 
     if short and resistor is not None:
         raise click.UsageError("--resistor and --short: only one of them can be connected")

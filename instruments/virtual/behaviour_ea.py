@@ -44,7 +44,7 @@ class EaDevice(EaRemote):
 
     own_faults = frozenset(
         ("remote_lost", "frozen_measurement", "stuck_output", "sign_inverted", "wrong_value", "refuse_values")
-    ) | {"exception_7", "crc_error", "clear_reenables", "watchdog_dead"}
+    ) | {"exception_7", "crc_error", "clear_reenables", "protection_dead", "watchdog_dead"}
 
     def __init__(
         self,
@@ -222,7 +222,7 @@ class EaDevice(EaRemote):
     def _tick(self) -> None:
         voltage_v, current_a = self.front.acquire()
         tripped = self.alarms.look(voltage_v, current_a)
-        if tripped is not None:
+        if tripped is not None and self.fault.name != "protection_dead":
             alarm, sink = tripped
             self.alarms.trip(alarm, sink=sink)
             self.dc_off()

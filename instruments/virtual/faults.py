@@ -38,6 +38,7 @@ FAULTS: dict[str, dict[str, float]] = {
     "wrong_value": {"gain": 1.1},
     "refuse_values": {},  # set values are ignored and refused
     "clear_reenables": {},  # acknowledging an alarm switches the output on again
+    "protection_dead": {},  # trip limits are accepted, read back, and never act
     "watchdog_dead": {},  # the interface monitoring is accepted, read back, and does nothing
 }
 
@@ -52,6 +53,7 @@ OF_SOME_KINDS = {
     "wrong_value",
     "refuse_values",
     "clear_reenables",
+    "protection_dead",
     "watchdog_dead",
 }
 

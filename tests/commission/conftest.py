@@ -10,7 +10,8 @@ import pytest
 from bench.commissioning import Commissioning
 from bench.definition import find_definition, load_definition
 from bench.profile import find_profile, load_profile
-from bmsbench.commissioning import Wanted, commission
+from bmsbench.commissioning import commission
+from bmsbench.commissioning_world import Wanted
 
 Meet = Callable[..., Commissioning]
 

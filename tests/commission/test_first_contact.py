@@ -11,8 +11,9 @@ from bench.commissioning import Commissioning
 from bench.definition import find_definition, load_definition
 from bench.errors import DefinitionError
 from bench.profile import find_profile, load_profile
-from bmsbench import commissioning as assembly
-from bmsbench.commissioning import Wanted, commission, role_of
+from bmsbench import commissioning_world as assembly
+from bmsbench.commissioning import commission, role_of
+from bmsbench.commissioning_world import Wanted
 from instruments.virtual.passive_bench import PassiveBench
 
 Meet = Callable[..., Commissioning]
@@ -68,6 +69,7 @@ def test_a_driver_with_a_watchdog_has_it_judged_and_one_without_says_what_remain
         ("frozen_measurement", "stands still"),
         ("refuse_values", "refused"),
         ("clear_reenables", "the clear switched its output on again"),
+        ("protection_dead", "it did not act"),
         ("wrong_value", "it reads"),
         ("silent", "no answer"),
     ],
