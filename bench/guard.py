@@ -48,6 +48,9 @@ class Guardian(Protocol):
     def acting(self) -> None:
         """Say that this process is switching off, which may take longer than the time between two samples."""
 
+    def opened(self) -> None:
+        """Say that everything was told to go off; the test may need a while to notice and to leave."""
+
 
 class Guard:
     """Owns the drivers of one open bench. Tests are handed guarded roles, never these."""
@@ -271,10 +274,10 @@ class Guard:
 
     def _outputs_off_now(self, *, blind: bool = False) -> list[StepResult]:
         self._acting()
-        try:
-            return switch_off(self._clock, self._power, self._disconnect, blind=blind)
-        finally:
-            self._acting()
+        results = switch_off(self._clock, self._power, self._disconnect, blind=blind)
+        if self.guardian is not None:
+            self.guardian.opened()
+        return results
 
     def _acting(self) -> None:
         if self.guardian is not None:

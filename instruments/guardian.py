@@ -6,6 +6,7 @@ ever need, says "armed", and then only listens:
     first line on standard input    the order: JSON, see `Order`
     beat                            a fresh sample was inside the envelope
     acting                          the runner is switching off; give it `ACTING_S` for its next word
+    opened                          everything was told to go off; give it `OPENED_S` to notice and leave
     close                           the bench was left; the guardian ends
 
 It answers each word with "heard". While the runner lives and speaks it opens no connection and sends nothing. It takes
@@ -38,6 +39,7 @@ from instruments.making_safe import DriverKinds, load_drivers, make_safe
 
 LOOK_S = 0.02  # how often it looks at what was said
 ACTING_S = 6.0  # the longest stage of the runner's own way out, and a time-out before it
+OPENED_S = 20.0  # a test in the middle of a conversation with an instrument that is gone waits for several time-outs
 STOOD_STILL_S = 0.5  # later than this it was itself that did not run: the runner then gets its time anew
 ENDED_WITHIN_S = 5.0
 REACH_S = 6.0  # how long it tries to reach an instrument (EA may count the runner's connection for 3 s)
@@ -88,7 +90,7 @@ class Heard:
             if word == "close":
                 self.closed = True
                 return
-            self.limit_s = ACTING_S if word == "acting" else self._stall_s
+            self.limit_s = {"acting": ACTING_S, "opened": OPENED_S}.get(word, self._stall_s)
             with contextlib.suppress(OSError, ValueError):  # the runner is gone: the pipe ends next
                 self._answers.write("heard\n")
                 self._answers.flush()

@@ -111,15 +111,22 @@ class GuardianProcess:
         with contextlib.suppress(OSError, ValueError):
             self._say("acting")
 
+    def opened(self) -> None:
+        """Say that everything was told to go off."""
+        self._last_s = None
+        with contextlib.suppress(OSError, ValueError):
+            self._say("opened")
+
     def leave(self) -> None:
-        """Note that the way out was taken and judged: the bench needs nobody any more."""
+        """Say the clean word: the way out was taken and judged, and what follows is tidying up."""
         self._left = True
+        with contextlib.suppress(OSError, ValueError):
+            self._say("close")
 
     def close(self) -> None:
         """End it with the clean word, if the bench was left; otherwise it sees the pipe end and takes over."""
-        with contextlib.suppress(OSError, ValueError):
-            if self._left:
-                self._say("close")
+        if self._left:
+            self.leave()
         with contextlib.suppress(OSError):
             if self._process.stdin is not None:
                 self._process.stdin.close()

@@ -108,10 +108,10 @@ def open_stand(
         stand = _assemble(definition, profile, clock, watchers, traces, opened, identities)
         stand.seed, stand.defects = seed, defects
         armed = (not clock.simulated) if watchdogs is None else watchdogs
+        if guardian is not None:  # nothing has been written yet, so there is nothing to leave either
+            guardian.wait_armed(clock)
+            stand.guard.guardian = guardian
         try:
-            if guardian is not None:
-                guardian.wait_armed(clock)
-                stand.guard.guardian = guardian
             _prepare(stand, opened, watchdogs=armed)
             if bring_up:
                 connect_pack(stand)

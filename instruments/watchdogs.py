@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from bench.clock import Clock
 from bench.guard import WATCH_S
 from bench.roles import HasWatchdog
 from bench.stand import Stand
@@ -41,8 +41,12 @@ def arm_watchdogs(stand: Stand, drivers: Mapping[str, Any]) -> None:
 
 def disarm_watchdogs(stand: Stand, drivers: Mapping[str, Any]) -> None:
     """Disarm them on a bench that was left safely; one that refuses is named, its output is off all the same."""
-    clock: Clock = stand.clock
-    steps = [(role, driver.disarm_watchdog) for role, driver in drivers.items() if isinstance(driver, HasWatchdog)]
-    for result in run_stage(clock, "watchdogs", [step for step in steps if drivers[step[0]].is_watchdog_armed()]):
+    steps = [(role, partial(_disarm, driver)) for role, driver in drivers.items() if isinstance(driver, HasWatchdog)]
+    for result in run_stage(stand.clock, "watchdogs", steps):
         if not result.done:
             stand.note(f"watchdog {result.step}: not disarmed: {result.text}")
+
+
+def _disarm(driver: HasWatchdog) -> None:
+    if driver.is_watchdog_armed():
+        driver.disarm_watchdog()

@@ -67,7 +67,7 @@ CASES = [
     Case("the runner is stopped, PSB", ((0, "runner", STOP),), STALL_S + 5.0, None, True, 50.0,
          "virtual_bidirectional"),
     Case("kill -9 of the guardian", ((0, "guardian", KILL),), 2.0, BROKEN, False),
-    Case("the guardian is stopped", ((0, "guardian", STOP), (6.0, "guardian", CONT)), 4.0, BROKEN, False),
+    Case("the guardian is stopped", ((0, "guardian", STOP),), 4.0, BROKEN, False),
     Case("kill -9 of both", ((0, "guardian", KILL), (0, "runner", KILL)), STALL_S + 2.0, None, False),
     Case("kill -9 of both, discharging", ((0, "guardian", KILL), (0, "runner", KILL)), STALL_S + 2.0, None, False,
          -50.0),
