@@ -18,6 +18,7 @@ from bench.stand import Stand
 SETTLE_SHARE = 0.01  # the current has settled when it is within 1 % ...
 SETTLE_FLOOR_A = 0.15  # ... or this, whichever is larger
 SETTLE_TIMEOUT_S = 3.0
+FLOWS_SHARE = 0.2  # of the forced current, from which on it counts as flowing
 COMPLIANCE_SHARE = 0.99  # of the envelope's voltage, offered while charging
 STEP_S = 0.02
 REVERSED_V = 1.0  # a terminal voltage below minus this is a swapped lead, not an offset
@@ -181,9 +182,31 @@ def settle(stand: Stand, current_a: float) -> float:
         stand.clock.sleep(STEP_S)
         found_a = stand.reference.current()
         if abs(found_a - current_a) <= band_a:
+            _check_agreement(stand, current_a, found_a)
             return found_a
         if stand.clock.now() >= deadline_s:
+            _check_agreement(stand, current_a, found_a)
             raise Inconclusive(_why_not(stand, current_a, found_a))
+
+
+def _check_agreement(stand: Stand, current_a: float, found_a: float) -> None:
+    """Compare the reference with what the driving instrument itself measures, while it does what it was told.
+
+    Raises:
+        WiringError: they differ by more than both can be wrong, so no product may be judged by this reference.
+    """
+    part = driver_of(stand, Direction.CHARGE if current_a >= 0 else Direction.DISCHARGE)
+    accuracy = stand.definition.instruments[part.name].accuracy.get("current")
+    if accuracy is None or found_a * current_a < FLOWS_SHARE * current_a**2:
+        return  # no current, or one the other way: that is another story
+    told_a = part.measure_current()
+    limit_a = 2.0 * accuracy.half_width(current_a) + 3.0 * stand.reference.current_uncertainty(found_a) + SETTLE_FLOOR_A
+    if abs(told_a - current_a) <= limit_a < abs(told_a - found_a):
+        raise WiringError(
+            f"{show(current_a, 'A')} was forced, {part.name} measures {show(told_a, 'A')}, the reference "
+            f"{show(found_a, 'A')}: they may differ by {limit_a:.2f} A; check topology.reference_shunt.ohm = "
+            f"{stand.reference.shunt.ohm:g}, its sense leads, and that it sits in the branch common to source and sink"
+        )
 
 
 def _setting_error_a(stand: Stand, current_a: float) -> float:
