@@ -88,9 +88,10 @@ def commission(
         for each in sorted(definition.roles, key=lambda one: one == role):  # the one to be judged comes last
             opening = partial(_open, world, each, lab)
             if each != role:
-                parts[each] = stack.enter_context(contextlib.closing(opening()))
+                parts[each] = opening()
+                stack.callback(_close, sheet, definition.roles[each], parts[each])
             elif sheet.judge("opening", partial(_put, parts, role, opening), essential=True):
-                stack.enter_context(contextlib.closing(parts[role]))
+                stack.callback(_close, sheet, name, parts[role])
         if role in parts:
             _meet(world, role, parts, sheet)
     who = sheet.identity or Identity("", "", "", "")
@@ -207,7 +208,12 @@ def _bms(world: World, sheet: ContactSheet) -> Iterator[Dut]:
         if isinstance(world.clock, WallClock):
             world.clock.close()  # a callback that polls a link must not find its socket closed under it
         for name, link in links.items():
-            try:
-                link.close()
-            except (BenchError, OSError) as problem:
-                sheet.lines.append(ContactLine(f"closing {name}", "fail", str(problem)))
+            _close(sheet, name, link)
+
+
+def _close(sheet: ContactSheet, name: str, part: Any) -> None:
+    """Close a part; one that refuses keeps neither the others open nor the evidence from being kept."""
+    try:
+        part.close()
+    except (BenchError, OSError) as problem:
+        sheet.lines.append(ContactLine(f"closing {name}", "fail", str(problem)))

@@ -8,7 +8,7 @@ from typing import Any
 from bench.clock import Tick, wait_until
 from bench.errors import BenchError, InstrumentError, NotDue, SafetyError, WiringError
 from bench.quantities import Direction, show
-from bench.way_out import OFF_WITHIN_S, switch_off
+from bench.way_out import OFF_S, OFF_WITHIN_S, run_stage, switch_off
 from instruments.first_contact import CannotTell, ContactSheet, Disagrees, Place
 
 LOW_A = 10.0  # never more than this ...
@@ -125,12 +125,16 @@ class Hand:
         Raises:
             BenchError: it did not obey.
         """
-        try:
+
+        def switch() -> str | None:
             self.part.output_off()
-        except BenchError as problem:
+            return None
+
+        [result] = run_stage(self.clock, "outputs off", [(self.place.role, switch)], deadline_s=OFF_S)
+        if not result.done:
             self.cut_off()
             self._sheet.stop("its output does not obey; everything was opened")
-            raise Disagrees(f"its output does not switch off when told: {problem}") from problem
+            raise Disagrees(f"its output does not switch off when told: {result.text}")
 
     def cut_off(self) -> None:
         """Switch everything off that obeys, and open the disconnect."""

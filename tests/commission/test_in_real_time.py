@@ -96,3 +96,24 @@ def test_faults_are_named_in_real_time_too(lab: Any, target: str, instrument: st
     assert words in " ".join(done.stdout.split()), done.stdout + done.stderr
     assert done.returncode == (0 if fault == "none" else 10)
     assert is_off(lab.truth())
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("fault", ["silent", "mains_loss", "connection_reset", "stuck_output"])
+def test_an_instrument_that_fails_while_current_flows_is_cut_off_and_reported(lab: Any, fault: str) -> None:
+    process = subprocess.Popen(
+        command(lab, "load"), cwd=lab.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        text=True,
+    )  # fmt: skip
+    flows = lab.wait_for(lambda truth: truth["current_a"] < -4.0, within_s=30.0)
+    lab.tell(f"fault sink {fault}")
+    at_s = time.time()
+    off_s = lab.wait_for(is_off, within_s=10.0)
+    out, err = process.communicate(timeout=60)
+    assert flows is not None, out + err
+    assert off_s is not None, out + err
+    print(f"{fault}: off after {off_s - at_s:.2f} s")
+    assert off_s - at_s < 6.0, "a time-out of 2 s to notice, 2 s to try, and the disconnect"
+    assert process.returncode == 10, out + err
+    assert "sink is NOT commissioned" in " ".join(out.split()), out + err
+    assert is_off(lab.truth())
