@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from bench.errors import DefinitionError
-from bench.loading import Frozen, nearest, read_toml, validate
+from bench.loading import Frozen, find_named, nearest, read_toml, validate
 from bench.uncertainty import Accuracy, Budget, Contribution, rectangular
 
 DEFINITIONS = Path(__file__).parent / "definitions"
@@ -27,7 +27,7 @@ class BenchSection(Frozen):
     clock: Literal["simulated", "wall"] = Field(
         description="simulated: time made by the program, addresses virtual:NAME; wall: real time"
     )
-    simulated: bool = Field(description="true: no hardware; false is refused until the guardian exists")
+    simulated: bool = Field(description="true: no hardware; false is refused until commissioned benches are accepted")
     location: str = Field(default="", description="where it stands")
 
 
@@ -290,8 +290,8 @@ def refuse_hardware(definition: Definition) -> None:
     where = definition.source.name or definition.name
     if not definition.bench.simulated:
         raise DefinitionError(
-            f"{where}, bench.simulated: false. Benches with real hardware are refused until the guardian exists "
-            "that makes them safe when this program dies; see docs/safety.md"
+            f"{where}, bench.simulated: false. Benches with real hardware are refused for now: neither "
+            "the way out nor its guardian was tried on any; see docs/safety.md"
         )
     for name, instrument in definition.instruments.items():
         if not _harmless(instrument.address):
@@ -333,14 +333,7 @@ def find_definition(name: str, lab: Path | None = None) -> Path:
     Raises:
         DefinitionError: there is none of that name.
     """
-    if name.endswith(".toml"):
-        return Path(name)
-    folders = ([lab / "definitions"] if lab else []) + [DEFINITIONS]
-    for folder in folders:
-        if (folder / f"{name}.toml").is_file():
-            return folder / f"{name}.toml"
-    known = [path.stem for folder in folders if folder.is_dir() for path in folder.glob("*.toml")]
-    raise DefinitionError(f"no bench called {name!r}{nearest(name, known)}")
+    return find_named("bench", name, ([lab / "definitions"] if lab else []) + [DEFINITIONS])
 
 
 def load_definition(path: Path) -> Definition:
