@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -45,6 +45,21 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if match:
         return f"; did you mean {match[0]!r}?"
     return f"; known are {', '.join(choices)}" if choices else ""
+
+
+def find_named(what: str, name: str, folders: Sequence[Path]) -> Path:
+    """Return the file given by path, or by name in the first of some folders that has it.
+
+    Raises:
+        DefinitionError: there is none of that name; with the nearest spelling.
+    """
+    if name.endswith(".toml"):
+        return Path(name)
+    for folder in folders:
+        if (folder / f"{name}.toml").is_file():
+            return folder / f"{name}.toml"
+    known = [path.stem for folder in folders if folder.is_dir() for path in folder.glob("*.toml")]
+    raise DefinitionError(f"no {what} called {name!r}{nearest(name, known)}")
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from bench.errors import DefinitionError
-from bench.loading import Frozen, nearest, read_toml, validate
+from bench.loading import Frozen, find_named, nearest, read_toml, validate
 from bench.protection import Level, Protection
 from bench.signals import Signal
 
@@ -274,14 +274,7 @@ def find_profile(name: str, lab: Path | None = None) -> Path:
     Raises:
         DefinitionError: there is none of that name.
     """
-    if name.endswith(".toml"):
-        return Path(name)
-    folders = ([lab / "profiles"] if lab else []) + [PROFILES]
-    for folder in folders:
-        if (folder / f"{name}.toml").is_file():
-            return folder / f"{name}.toml"
-    known = [path.stem for folder in folders if folder.is_dir() for path in folder.glob("*.toml")]
-    raise DefinitionError(f"no BMS profile called {name!r}{nearest(name, known)}")
+    return find_named("BMS profile", name, ([lab / "profiles"] if lab else []) + [PROFILES])
 
 
 def load_profile(path: Path) -> Profile:
