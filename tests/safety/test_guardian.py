@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of other processes are those of POSIX")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kills and stops processes, and reads /proc")
 
 OFF_A = 0.2  # 0.1 % of the reference's range of 200 A
 FLOWS_A = 38.0
