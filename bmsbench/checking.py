@@ -95,6 +95,8 @@ def check_bench(definition: Definition, profile: Profile, *, seed: int = 1, lab:
         _instruments(stand, check)
         _bms(stand, told, check)
         check.add("protection", "; ".join(told.notes("protection")))
+        if watchdogs := told.notes("watchdog"):  # on the wall clock
+            check.add("watchdog", "; ".join(watchdogs))
         interlock, stop = definition.interlock or "not declared", definition.emergency_stop or "not declared"
         check.add("interlock", f"{interlock}; emergency stop {stop}")
         check.add("zero", "; ".join(told.notes("reference zero")))

@@ -30,6 +30,8 @@ def end_watchdog(stand: Stand, role: str, driver: Any) -> None:
 
 def arm_watchdogs(stand: Stand, drivers: Mapping[str, Any]) -> None:
     """Arm every watchdog that there is, and name what has none."""
+    if stand.disconnect is not None and not isinstance(stand.disconnect, HasWatchdog):
+        stand.note("watchdog disconnect: it has none; its contact stays as it is if nobody opens it")
     wait_s = period_s(stand.definition.safety.stall_s)
     for role, driver in drivers.items():
         if isinstance(driver, HasWatchdog):
