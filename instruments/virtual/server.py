@@ -152,8 +152,10 @@ class FaceServer:
             linger = struct.pack("ii" if os.name == "posix" else "hh", 1, 0)
             with suppress(OSError):  # the client was quicker
                 connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        connection.sock.close()
-        connection.session.closed()
+        try:
+            connection.session.closed()  # before the client can see the end: what it then asks of the face holds
+        finally:
+            connection.sock.close()
 
     def close(self) -> None:
         """Stop the thread and close every socket; a second call does nothing."""
