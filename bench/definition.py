@@ -16,7 +16,17 @@ from bench.uncertainty import Accuracy, Budget, Contribution, rectangular
 
 DEFINITIONS = Path(__file__).parent / "definitions"
 HIGH_VOLTAGE_V = 60.0  # above this, interlock and disconnect are mandatory
-ROLES = ("supply", "load", "bidirectional", "reference_meter", "pack_meter", "disconnect")
+ROLES = (
+    "supply",
+    "load",
+    "bidirectional",
+    "reference_meter",
+    "pack_meter",
+    "disconnect",
+    "interlock",
+    "emergency_stop",
+    "cell_monitor",
+)
 
 
 class BenchSection(Frozen):

@@ -240,6 +240,28 @@ class Switch(Instrument, Protocol):
         """Ask whether the contact is closed."""
 
 
+@runtime_checkable
+class SafetyInput(Instrument, Protocol):
+    """An input of the bench that allows current: an interlock loop, an emergency stop.
+
+    Closed means allowed, so that a broken wire, an open door and a pressed button all read alike.
+    """
+
+    def is_clear(self) -> bool:
+        """Ask whether the loop is closed now; never a remembered answer. What cannot be read raises."""
+
+
+@runtime_checkable
+class CellMonitor(Instrument, Protocol):
+    """The bench's own eyes on cells, independent of the BMS: every cell's voltage, and temperatures by name."""
+
+    def measure_cell_voltages(self) -> tuple[float, ...]:
+        """Measure every cell, in volts, counted from B-. An overload or a missing reading raises `InstrumentError`."""
+
+    def measure_temperatures(self) -> dict[str, float]:
+        """Measure every sensor, in degrees Celsius, by the name the definition gives it. An open one raises."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One value that the BMS reported: inside unit, pack sign, and when it arrived."""

@@ -25,6 +25,8 @@ FOLDERS = {
     "bidirectional": "bidirectional",
     "voltage_meter": "meters",
     "switch": "relays",
+    "safety_input": "safety_inputs",
+    "cell_monitor": "cell_monitors",
     "cell_emulator": "cell_emulators",
     "temperature": "temperature",
     "chamber": "chambers",

@@ -16,6 +16,9 @@ FOLDER_OF_ROLE = {
     "reference_meter": "meters",
     "pack_meter": "meters",
     "disconnect": "relays",
+    "interlock": "safety_inputs",
+    "emergency_stop": "safety_inputs",
+    "cell_monitor": "cell_monitors",
 }
 
 

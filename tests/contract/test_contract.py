@@ -18,11 +18,13 @@ import pytest
 from bench.errors import InstrumentError, InstrumentTimeout, OutOfRange
 from bench.roles import (
     BidirectionalSupply,
+    CellMonitor,
     Dialogue,
     HasOvercurrentProtection,
     HasOvervoltageProtection,
     Load,
     PowerInstrument,
+    SafetyInput,
     Supply,
     Switch,
     VoltageMeter,
@@ -33,6 +35,8 @@ from instruments.virtual.instruments import start_instrument
 LAB = Path(os.environ["BMSBENCH_LAB"]) / "drivers" if "BMSBENCH_LAB" in os.environ else None
 DRIVERS = catalogue.scan(LAB)
 ROLES: dict[str, type] = {
+    "safety_input": SafetyInput,
+    "cell_monitor": CellMonitor,
     "supply": Supply,
     "load": Load,
     "bidirectional": BidirectionalSupply,
