@@ -10,10 +10,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from bench.envelope import Envelope, StopLatency, check_arithmetic
 from bench.errors import DefinitionError
 from bench.loading import Frozen, find_named, nearest, read_toml, validate
 from bench.uncertainty import Accuracy, Budget, Contribution, rectangular
 
+FILE = "file:"  # a safety input that is a file: nothing can be commanded through it
 DEFINITIONS = Path(__file__).parent / "definitions"
 HIGH_VOLTAGE_V = 60.0  # above this, interlock and disconnect are mandatory
 ROLES = (
@@ -141,19 +143,6 @@ class Topology(Frozen):
     )
 
 
-class Envelope(Frozen):
-    """What nothing may leave."""
-
-    max_v: float = Field(gt=0, description="of the pack")
-    min_v: float = Field(ge=0, description="of the pack")
-    charge_a: float = Field(gt=0, description="magnitude")
-    discharge_a: float = Field(gt=0, description="magnitude")
-    max_w: float = Field(gt=0, description="magnitude")
-    max_degc: float = Field(default=60.0, description="of the cells")
-    min_degc: float = Field(default=0.0, description="of the cells")
-    energy_wh: float = Field(gt=0, description="per test, either direction")
-
-
 class Environment(Frozen):
     """Ambient, as far as it is declared rather than measured."""
 
@@ -171,6 +160,16 @@ class Safety(Frozen):
         le=60.0,
         description="after this long without a good sample the guardian takes over, and watchdogs switch off; longer "
         "than an instrument's time-out (2 s), so that a hung instrument stays the run's own business",
+    )
+    stop_latency: StopLatency | None = Field(
+        default=None,
+        description="measured time of each way of stopping ('bmsbench commission' measures it); without it nothing "
+        "that moves towards a limit is provoked",
+    )
+    cell_voltage_stop: str = Field(
+        default="",
+        description="how cell voltages stop the bench without any program (hard-wired into the interlock); mandatory "
+        "with real cells",
     )
 
 
@@ -234,8 +233,9 @@ class Definition(Frozen):
                 )
             taken[key] = name
         virtual = [name for name, part in self.instruments.items() if part.address.startswith("virtual:")]
-        if self.bench.clock == "simulated" and len(virtual) != len(self.instruments):
-            real = sorted(set(self.instruments) - set(virtual))
+        files = [name for name, part in self.instruments.items() if part.address.startswith(FILE)]
+        if self.bench.clock == "simulated" and len(virtual) + len(files) != len(self.instruments):
+            real = sorted(set(self.instruments) - set(virtual) - set(files))
             raise ValueError(f"bench.clock: 'simulated' needs virtual: addresses everywhere, not at {real}")
         if self.bench.clock == "wall" and virtual:
             raise ValueError(
@@ -261,24 +261,18 @@ class Definition(Frozen):
             )
 
     def _check_ratings(self) -> None:
-        largest = max(self.envelope.charge_a, self.envelope.discharge_a)
-        for key in ("fuse_a", "wiring_a", "disconnect_a"):
-            rating = getattr(self.topology, key)
-            if largest > rating:
-                raise ValueError(
-                    f"topology.{key}: {rating:g} A is below the envelope's {largest:g} A; lower "
-                    "envelope.charge_a and envelope.discharge_a or fit a larger part"
-                )
-        if self.envelope.min_v >= self.envelope.max_v:
-            raise ValueError("envelope.min_v: must be below envelope.max_v")
+        check_arithmetic(self.envelope, self.topology)
         if self.envelope.max_v > HIGH_VOLTAGE_V or self.topology.voltage_class == "high":
-            missing = [
-                word
-                for word, there in (("interlock", self.interlock), ("disconnect", "disconnect" in self.roles))
-                if not there
-            ]
+            missing = [role for role in ("interlock", "disconnect") if role not in self.roles]
             if missing:
-                raise ValueError(f"above {HIGH_VOLTAGE_V:g} V mandatory and missing: {' and '.join(missing)}")
+                raise ValueError(
+                    f"roles: above {HIGH_VOLTAGE_V:g} V mandatory and missing: {' and '.join(missing)} (envelope.max_v "
+                    f"= {self.envelope.max_v:g} V, voltage_class {self.topology.voltage_class!r})"
+                )
+        if self.envelope.sensors and "cell_monitor" not in self.roles:
+            raise ValueError(
+                "envelope.sensors: limits for sensors that nobody reads; name the instrument in roles.cell_monitor"
+            )
 
     @property
     def name(self) -> str:
@@ -291,23 +285,22 @@ class Definition(Frozen):
         return self.instruments[self.roles["reference_meter"]]
 
 
-def refuse_hardware(definition: Definition) -> None:
-    """Let pass only definitions that cannot reach hardware.
+def check_simulated(definition: Definition) -> None:
+    """See that a definition that calls itself simulated cannot reach hardware. One that does not is for
+    `bench.admission` to admit.
 
     Raises:
-        DefinitionError: `simulated` is not true, or an address is neither in-process nor loopback.
+        DefinitionError: an address is neither in-process nor loopback.
     """
     where = definition.source.name or definition.name
     if not definition.bench.simulated:
-        raise DefinitionError(
-            f"{where}, bench.simulated: false. Benches with real hardware are refused for now: neither "
-            "the way out nor its guardian was tried on any; see docs/safety.md"
-        )
+        return
     for name, instrument in definition.instruments.items():
         if not _harmless(instrument.address):
             raise DefinitionError(
                 f"{where}, instruments.{name}.address: {instrument.address!r} is neither in-process (virtual:) nor "
-                "loopback (tcp:127.0.0.1:PORT), so the bench is not simulated"
+                "loopback (tcp:127.0.0.1:PORT), so the bench is not simulated; correct it, or write bench.simulated = "
+                "false and let 'bmsbench check' say what energising hardware needs"
             )
     for name, binding in definition.links.items():
         if isinstance(binding, ModbusBinding):
@@ -322,7 +315,7 @@ def refuse_hardware(definition: Definition) -> None:
 
 
 def _harmless(address: str) -> bool:
-    if address.startswith("virtual:"):
+    if address.startswith(("virtual:", FILE)):
         return True
     parts = address.split(":")
     return len(parts) == 3 and parts[0] == "tcp" and _loopback(parts[1])

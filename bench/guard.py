@@ -7,22 +7,27 @@ the envelope, arms the abort of every provocation, and takes the way out.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
 
 from bench.clock import Clock, Tick
 from bench.definition import Definition
 from bench.dut import Dut
-from bench.errors import BenchError, DefinitionError, NotDue, OutOfRange, SafetyError
+from bench.envelope import OVERCURRENT_MARGIN, OVERVOLTAGE_MARGIN, Approach
+from bench.errors import BenchError, Inconclusive, NotDue, OutOfRange, SafetyError
+from bench.limits import CellLimits, SampleLimits
 from bench.observer import Event, Observers
 from bench.quantities import Direction, finite, show
 from bench.reference import Reference
 from bench.roles import (
+    CellMonitor,
     HasOvercurrentProtection,
     HasOvervoltageProtection,
     HasSinkOvercurrentProtection,
+    HasWatchdog,
     PowerInstrument,
+    SafetyInput,
     Switch,
 )
 from bench.traces import Traces
@@ -31,8 +36,9 @@ from bench.way_out import SafeReport, StepResult, switch_off, take_way_out
 WATCH_S = 0.1  # period of the watch
 STATES_EVERY = 5  # watches from one look at outputs and alarms to the next; each one during a provocation
 FAST_S = 0.02  # period of the reference current during a provocation
-OVERVOLTAGE_MARGIN = 1.03  # instruments' own over-voltage trip, beyond the envelope
-OVERCURRENT_MARGIN = 1.10  # instruments' own over-current trip, beyond the envelope: the BMS acts first
+CELLS_S = 2.0  # period of the bench's own look at cells and temperatures: a scan takes tenths of a second
+CELLS_STALE_S = 10.0  # without such a look for so long the guard is blind
+CONDUCTS_LOOKS = 2  # looks in a row at which a disconnect that reports open may still carry the current's tail
 
 
 class Guardian(Protocol):
@@ -63,6 +69,10 @@ class Guard:
         traces: Traces,
         power: dict[str, PowerInstrument],
         disconnect: Switch | None,
+        *,
+        inputs: Mapping[str, SafetyInput] | None = None,
+        cell_monitor: CellMonitor | None = None,
+        cell_limits: CellLimits | None = None,
     ) -> None:
         self.definition = definition
         self.envelope = definition.envelope
@@ -75,10 +85,18 @@ class Guard:
         self._reference: Reference | None = None
         self._dut: Dut | None = None
         self._ticks: list[Tick] = []
-        self._energy_wh = 0.0
+        self._inputs = dict(inputs or {})
+        self._cell_monitor = cell_monitor
+        self._cell_limits = cell_limits
+        self._cells_at_s: float | None = None
+        self._limits = SampleLimits(self.envelope, 0.001 * definition.topology.reference_shunt.range_a)
         self._rounds = 0
         self._provoking = False
-        self._last_sample: tuple[float, float] | None = None
+        self._conducts = 0
+        self._commanded: dict[tuple[str, Direction], tuple[float, float]] = {}  # magnitude, and when
+        self._stopping: tuple[str, float] | None = None  # how, and since when
+        declared = definition.safety.stop_latency
+        self.stop_latency_s = {} if declared is None else declared.model_dump()
         self.breach: str | None = None
         self.guardian: Guardian | None = None
 
@@ -86,6 +104,11 @@ class Guard:
     def drivers(self) -> dict[str, PowerInstrument]:
         """The drivers behind the guarded roles, for whoever opened the bench."""
         return self._power
+
+    @property
+    def switching(self) -> dict[str, object]:
+        """All drivers that can end the current: the power instruments and the disconnect."""
+        return {**self._power, **({} if self._disconnect is None else {"disconnect": self._disconnect})}
 
     def attach(self, reference: Reference, dut: Dut) -> None:
         """Tell the guard its witness and the BMS that the way out asks to open."""
@@ -98,22 +121,10 @@ class Guard:
         """Program the instruments' own protections, read them back, and return what was set in words.
 
         Raises:
-            DefinitionError: the protections would not fit below fuse and wiring, or beyond the ratings.
             InstrumentError: an instrument did not accept its limit.
         """
+        # That they fit below fuse, wiring and disconnect was checked when the definition was loaded.
         limits = {direction: OVERCURRENT_MARGIN * self.limit_a(direction) for direction in Direction}
-        part = min(
-            ("fuse_a", self.definition.topology.fuse_a),
-            ("wiring_a", self.definition.topology.wiring_a),
-            ("disconnect_a", self.definition.topology.disconnect_a),
-            key=lambda item: item[1],
-        )
-        for direction, trip_a in limits.items():
-            if trip_a > part[1]:
-                raise DefinitionError(
-                    f"{self.definition.source.name}, envelope.{direction.word}_a: {self.limit_a(direction):g} A x "
-                    f"{OVERCURRENT_MARGIN:g} = {trip_a:g} A is above topology.{part[0]} = {part[1]:g} A"
-                )
         done: list[str] = []
         voltage_v = OVERVOLTAGE_MARGIN * self.envelope.max_v
         for role, instrument in self._power.items():
@@ -131,7 +142,7 @@ class Guard:
 
     def limit_a(self, direction: Direction) -> float:
         """Return the envelope's current in a direction, a magnitude in amperes."""
-        return self.envelope.charge_a if direction is Direction.CHARGE else self.envelope.discharge_a
+        return self.envelope.current_a(direction)
 
     # -- setpoints (bench.guarded.Checks) ------------------------------------------------------------------------
 
@@ -151,6 +162,21 @@ class Guard:
                 f"{role}: {current_a:g} A {direction.word} is outside the envelope of bench "
                 f"{self.definition.name}, 0 to {limit_a:g} A; nothing was sent"
             )
+        if direction is Direction.CHARGE and current_a > 0 and self._cell_limits and self._cell_limits.too_low:
+            raise SafetyError(f"{role}: {self._cell_limits.too_low}; such a cell is never charged again")
+        self._check_slope(role, direction, current_a)
+
+    def _check_slope(self, role: str, direction: Direction, current_a: float) -> None:
+        """Refuse a setting that rises faster than the envelope allows; falling is always allowed."""
+        slope = self.envelope.slope_a_per_s
+        now_s = self._clock.now()
+        before_a, at_s = self._commanded.get((role, direction), (0.0, now_s))
+        if slope is not None and current_a > before_a + slope * (now_s - at_s) + 1e-9:
+            raise OutOfRange(
+                f"{role}: from {before_a:g} to {current_a:g} A {direction.word} in {now_s - at_s:.3g} s is faster "
+                f"than envelope.slope_a_per_s = {slope:g} A/s on bench {self.definition.name}; ramp it (nothing sent)"
+            )
+        self._commanded[role, direction] = (current_a, now_s)
 
     def before_output_on(self, role: str) -> None:
         """Refuse to let source and sink drive at once, or to energise after a breach or abort."""
@@ -163,12 +189,41 @@ class Guard:
         for other, instrument in self._power.items():
             if other != role and instrument.is_output_on():
                 raise SafetyError(f"{role}: {other} is still on; only one of source and sink may drive")
+        self.require_clear(f"{role} was not switched on")
+
+    def before_contact_closes(self, name: str) -> None:
+        """Refuse to close the disconnect after a breach, or while a safety input is open."""
+        if self.breach:
+            raise SafetyError(f"{name}: not closed after a breach of the envelope: {self.breach}")
+        self.require_clear(f"{name} was not closed")
+
+    def require_clear(self, otherwise: str) -> None:
+        """Ask interlock and emergency stop now.
+
+        Raises:
+            SafetyError: one of them is open.
+            InstrumentError: one of them cannot be read.
+        """
+        for role, part in self._inputs.items():
+            if not part.is_clear():
+                raise SafetyError(f"{role.replace('_', ' ')} ({part.name}) is open: {otherwise}; {self._how(role)}")
+
+    def _how(self, role: str) -> str:
+        words = self.definition.interlock if role == "interlock" else self.definition.emergency_stop
+        return f"look at: {words}" if words else "look at door, button and its wires"
 
     # -- the watch ---------------------------------------------------------------------------------------------
 
     def start_watch(self) -> None:
-        """Sample and check on the clock until `stop_watch`."""
+        """Look at the cells, then sample and check on the clock until `stop_watch`.
+
+        Raises:
+            SafetyError: a cell or a temperature is outside its limits already.
+        """
+        self._watch_cells()
         self._ticks.append(self._clock.every(WATCH_S, self._watch))
+        if self._cell_monitor is not None:
+            self._ticks.append(self._clock.every(CELLS_S, self._watch_cells))
 
     def stop_watch(self) -> None:
         """End the watch."""
@@ -178,6 +233,7 @@ class Guard:
 
     def _watch(self) -> None:
         now_s = self._clock.now()
+        self._watch_inputs()
         current_a = self._sample("reference_current", self._current)
         pack_v = self._sample("pack_side_voltage", self._pack_voltage)
         look = self._provoking or self._rounds % STATES_EVERY == 0
@@ -187,15 +243,61 @@ class Guard:
             if look:
                 self._sample(f"output.{role}", instrument.is_output_on)
                 self._sample(f"alarm.{role}", partial(_count_alarms, instrument))
+        if self._disconnect is not None and (look or isinstance(self._disconnect, HasWatchdog)):
+            self._watch_disconnect(self._disconnect, current_a)
         if self._dut is not None:
             for name, link in self._dut.links.items():
                 self._keep(f"link.{name}", now_s, float(link.prove().proven))
-        self._check_sample(now_s, current_a, pack_v)
+        if (what := self._limits.check(now_s, current_a, pack_v)) is not None:
+            self._breach(what)
+        if self._cells_at_s is not None and now_s - self._cells_at_s > CELLS_STALE_S:
+            self._breach(f"cells were last measured {now_s - self._cells_at_s:.1f} s ago", "watched blindly")
         if self.guardian is not None and current_a is not None:
             try:
                 self.guardian.beat()
             except SafetyError as problem:
                 self._breach(str(problem), "watched over by nobody")
+
+    def _watch_inputs(self) -> None:
+        """One open reading is enough, and it stays a breach when the loop closes again: it flickers, or was opened."""
+        for role, part in self._inputs.items():
+            clear = self._sample(f"clear.{role}", partial(_clear, part))
+            if clear == 0.0 and not self.breach:
+                self._breach(f"{part.name} is open; {self._how(role)}", role.replace("_", " "), blind=True)
+
+    def _watch_disconnect(self, disconnect: Switch, current_a: float | None) -> None:
+        closed = self._sample("disconnect", partial(_closed, disconnect))
+        if closed is None or current_a is None:
+            return
+        flows = abs(current_a) >= self._witness().off_limit_a
+        self._conducts = self._conducts + 1 if flows and not closed else 0
+        if self._conducts >= CONDUCTS_LOOKS:
+            self._breach(
+                f"{disconnect.name} reports open while {show(current_a, 'A')} flow: its contact conducts all the same "
+                "(welded, bridged, or another one is wired)",
+                "the disconnect does not disconnect",
+            )
+
+    def _watch_cells(self) -> None:
+        if self._cell_monitor is None or self._cell_limits is None or self.breach:
+            return
+        now_s = self._clock.now()
+        try:
+            cells_v = self._cell_monitor.measure_cell_voltages()
+            sensors = self._cell_monitor.measure_temperatures()
+        except NotDue:
+            return
+        except BenchError as problem:
+            self._open_blindly("cells", problem)
+            raise
+        self._cells_at_s = now_s
+        for number, cell_v in enumerate(cells_v, 1):
+            self._keep(f"cell_{number}", now_s, cell_v)
+        for name, degc in sensors.items():
+            self._keep(f"degc.{name}", now_s, degc)
+        what = self._cell_limits.check_voltages(now_s, cells_v) or self._cell_limits.check_temperatures(now_s, sensors)
+        if what is not None:
+            self._breach(what, "hard limit of the cells")
 
     def _current(self) -> float:
         return self._witness().current()
@@ -211,6 +313,22 @@ class Guard:
     def _fast(self) -> None:
         self._sample("reference_current", self._current)
 
+    def _note_stop(self, at_s: float, current_a: float) -> None:
+        """The current is off for the first time since it was told to stop: that is how long this way takes."""
+        if self._stopping is None or abs(current_a) >= self._witness().off_limit_a:
+            return
+        way, since_s = self._stopping
+        self._stopping = None
+        took_s = at_s - since_s
+        self._event("mark", "stopped", detail=f"{way}: current off {took_s:.3f} s after the decision", stopped_s=took_s)
+        if way in self.stop_latency_s and took_s > self.stop_latency_s[way]:
+            self._event(
+                "note",
+                f"safety.stop_latency.{way}: {self.stop_latency_s[way]:g} s is declared, {took_s:.2f} s were measured; "
+                "the longer one counts from here on",
+            )
+            self.stop_latency_s[way] = took_s
+
     def _sample(self, channel: str, measure: Callable[[], float]) -> float | None:
         """Take one sample; one that is not due yet is left to the next tick.
 
@@ -224,7 +342,10 @@ class Guard:
         except BenchError as problem:
             self._open_blindly(channel, problem)
             raise
-        self._keep(channel, self._clock.now(), value)
+        now_s = self._clock.now()
+        self._keep(channel, now_s, value)
+        if channel == "reference_current":
+            self._note_stop(now_s, value)
         return value
 
     def _keep(self, channel: str, at_s: float, value: float) -> None:
@@ -233,33 +354,12 @@ class Guard:
             return  # the fast and the slow watch met on the same instant
         self._observers.sample(channel, at_s, value)
 
-    def _check_sample(self, now_s: float, current_a: float | None, pack_v: float | None) -> None:
-        if current_a is not None:
-            direction = Direction.CHARGE if current_a >= 0 else Direction.DISCHARGE
-            # The instruments' own trips lie 10 % beyond the envelope; the watch acts a little before them.
-            limit_a = 1.05 * self.limit_a(direction)
-            if not abs(current_a) <= limit_a:  # a NaN lands here too
-                self._breach(f"{show(current_a, 'A')}, the envelope allows {limit_a:.1f} A {direction.word}")
-        if pack_v is not None and not self.envelope.min_v <= pack_v <= self.envelope.max_v:
-            self._breach(
-                f"pack at {pack_v:.2f} V, the envelope allows {self.envelope.min_v:g} to {self.envelope.max_v:g} V"
-            )
-        if current_a is not None and pack_v is not None:
-            power_w = abs(current_a * pack_v)
-            if not power_w <= self.envelope.max_w:
-                self._breach(f"{power_w:.0f} W, the envelope allows {self.envelope.max_w:g} W")
-            if self._last_sample is not None:
-                self._energy_wh += power_w * (now_s - self._last_sample[0]) / 3600.0
-            self._last_sample = (now_s, power_w)
-            if self._energy_wh > self.envelope.energy_wh:
-                self._breach(f"{self._energy_wh:.0f} Wh in this test, allowed are {self.envelope.energy_wh:g} Wh")
-
-    def _breach(self, what: str, why: str = "envelope breached") -> None:
-        """Open everything first, explain afterwards."""
+    def _breach(self, what: str, why: str = "envelope breached", *, blind: bool = False) -> None:
+        """Open everything first, explain afterwards. `blind`: the disconnect does not wait for the outputs."""
         if self.breach:
             return
         self.breach = what
-        results = self._outputs_off_now()
+        results = self._outputs_off_now(blind=blind, disconnect_too=True)
         self._event("mark", "breach", detail=what)
         failed = "; ".join(str(result) for result in results if not result.done)
         raise SafetyError(f"{why}: {what}; outputs were switched off{': ' + failed if failed else ''}")
@@ -272,9 +372,11 @@ class Guard:
         failed = [str(result) for result in results if not result.done]
         self._event("mark", "blind", detail="; ".join([self.breach, *failed]))
 
-    def _outputs_off_now(self, *, blind: bool = False) -> list[StepResult]:
+    def _outputs_off_now(self, *, blind: bool = False, disconnect_too: bool = False) -> list[StepResult]:
         self._acting()
-        results = switch_off(self._clock, self._power, self._disconnect, blind=blind)
+        self._stopping = ("disconnect_s" if blind else "outputs_off_s", self._clock.now())
+        self._commanded.clear()
+        results = switch_off(self._clock, self._power, self._disconnect, blind=blind, disconnect_too=disconnect_too)
         if self.guardian is not None:
             self.guardian.opened()
         return results
@@ -286,11 +388,18 @@ class Guard:
     # -- provocations ------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def provoke(self, what: str, abort_after_s: float) -> Iterator[None]:
+    def provoke(
+        self, what: str, abort_after_s: float, *approaches: Approach, level_a: float | None = None
+    ) -> Iterator[None]:
         """Arm the abort of a provocation: after `abort_after_s` the outputs go off, and the trace is marked.
 
         The pure judgement over the trace then says *fail*. During a provocation the reference is sampled fast.
+        `approaches` say how it moves towards its limits, `level_a` which current is meant to flow.
+
+        Raises:
+            Inconclusive: it could not be stopped inside its limits, with the arithmetic; nothing was energised.
         """
+        self.require_stoppable(what, *approaches, level_a=level_a, lasts_s=abort_after_s)
         self.aborted = None
         at_s = self._clock.now() + abort_after_s
         abort = self._clock.at(at_s, lambda: self._abort(what))
@@ -302,6 +411,27 @@ class Guard:
             self._provoking = False
             abort.cancel()
             fast.cancel()
+
+    def require_stoppable(
+        self, what: str, *approaches: Approach, level_a: float | None = None, lasts_s: float = 0.0
+    ) -> None:
+        """See that a provocation can be stopped inside its limits, and that energy and time are left for it.
+
+        Raises:
+            Inconclusive: it cannot, with the arithmetic, or nobody has measured how long stopping takes.
+        """
+        latency_s = self.stop_latency_s.get("outputs_off_s")
+        if latency_s is None:
+            raise Inconclusive(
+                f"{what}: not provoked: safety.stop_latency of bench {self.definition.name} is not declared, so nobody "
+                "knows how late it would be stopped; measure it with 'bmsbench commission'"
+            )
+        refusals = [each.arithmetic(latency_s) for each in approaches]
+        if level_a is not None:
+            refusals.append(self._limits.refuse_longer(level_a, lasts_s + latency_s))
+        told = "; ".join(text for text in refusals if text is not None)
+        if told:
+            raise Inconclusive(f"{what}: not provoked on bench {self.definition.name}: {told}")
 
     def _abort(self, what: str) -> None:
         self.aborted = what
@@ -331,3 +461,11 @@ class Guard:
 
 def _count_alarms(instrument: PowerInstrument) -> float:
     return float(len(instrument.get_alarms()))
+
+
+def _clear(part: SafetyInput) -> float:
+    return float(part.is_clear())
+
+
+def _closed(part: Switch) -> float:
+    return float(part.is_closed())

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from bench.errors import SafetyError
 from bench.quantities import Direction
+from bench.roles import Identity, Switch
 
 # setter -> what it sets; a direction makes it a current of that direction
 SETPOINTS: dict[str, Direction | None] = {
@@ -33,6 +34,9 @@ class Checks(Protocol):
 
     def before_output_on(self, role: str) -> None:
         """Refuse to switch a second driver on."""
+
+    def before_contact_closes(self, name: str) -> None:
+        """Refuse to close the disconnect after a breach, or while a safety input is open."""
 
 
 class Guarded:
@@ -66,3 +70,41 @@ class Guarded:
     def _output_on(self) -> None:
         self._checks.before_output_on(self._role)
         self._driver.output_on()
+
+
+class GuardedSwitch:
+    """The disconnect behind the guard: opening is always allowed, closing is asked for."""
+
+    def __init__(self, driver: Switch, checks: Checks) -> None:
+        self._driver = driver
+        self._checks = checks
+        self.name = driver.name
+
+    def identify(self) -> Identity:
+        """Ask the board who it is."""
+        return self._driver.identify()
+
+    def close_contact(self) -> None:
+        """Close the contact if nothing speaks against it, and ask whether it closed.
+
+        Raises:
+            SafetyError: after a breach, or while a safety input is open.
+        """
+        self._checks.before_contact_closes(self.name)
+        self._driver.close_contact()
+
+    def open_contact(self) -> None:
+        """Open the contact and ask whether it opened."""
+        self._driver.open_contact()
+
+    def is_closed(self) -> bool:
+        """Ask whether the contact is closed."""
+        return self._driver.is_closed()
+
+    def close(self) -> None:
+        """The conversation belongs to whoever opened the bench.
+
+        Raises:
+            SafetyError: always.
+        """
+        raise SafetyError(f"{self.name}.close belongs to the guard and is not for tests")

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from bench.envelope import WATCH_MARGIN, Approach
 from bench.errors import BenchError, Inconclusive, InstrumentError, OutOfRange, WiringError
 from bench.quantities import Direction, show
 from bench.roles import BidirectionalSupply, Load, PowerInstrument, Supply
@@ -280,12 +281,24 @@ def wait_for_end(stand: Stand, direction: Direction, level_a: float, *, timeout_
 
 
 def ramp(stand: Stand, begin_a: float, end_a: float, *, duration_s: float, step_s: float) -> None:
-    """Ramp the current in steps on an absolute time grid; the output stays on at the end."""
+    """Ramp the current in steps on an absolute time grid; the output stays on at the end.
+
+    Raises:
+        Inconclusive: it could not be stopped inside the envelope from where it ends; nothing was sent.
+    """
     count = max(1, round(duration_s / step_s))
+    stand.guard.require_stoppable("the ramp", ramp_approach(stand, begin_a, end_a, duration_s))
     start_s = stand.clock.now()
     for index in range(count + 1):
         force_quietly(stand, begin_a + (end_a - begin_a) * index / count)
         stand.clock.sleep_until(start_s + (index + 1) * step_s)
+
+
+def ramp_approach(stand: Stand, begin_a: float, end_a: float, duration_s: float) -> Approach:
+    """Say how a ramp of current moves towards what the watch allows."""
+    way = Direction.CHARGE if end_a >= 0 else Direction.DISCHARGE
+    limit_a = WATCH_MARGIN * stand.definition.envelope.current_a(way)
+    return Approach(f"current, {way.word}", "A", abs(end_a), abs(end_a - begin_a) / duration_s, limit_a)
 
 
 def force_quietly(stand: Stand, current_a: float) -> None:

@@ -92,18 +92,24 @@ def _attempt(stage: str, name: str, action: Callable[[], str | None]) -> StepRes
 
 
 def switch_off(
-    clock: Clock, power: Mapping[str, PowerInstrument], disconnect: Switch | None, *, blind: bool = False
+    clock: Clock,
+    power: Mapping[str, PowerInstrument],
+    disconnect: Switch | None,
+    *,
+    blind: bool = False,
+    disconnect_too: bool = False,
 ) -> list[StepResult]:
     """Switch all outputs off at once; where one does not obey, open the disconnect too.
 
     `blind`: an instrument does not answer any more, so the disconnect opens at once, without waiting for the outputs.
+    `disconnect_too`: it opens after them in any case; after a breach everything is opened.
     """
     off: list[Step] = [(role, _quiet(part.output_off)) for role, part in power.items()]
     opened: list[Step] = [] if disconnect is None else [("disconnect", _quiet(disconnect.open_contact))]
     if blind:
         return run_stage(clock, "outputs off", [*opened, *off], deadline_s=OFF_S)
     results = run_stage(clock, "outputs off", off, deadline_s=OFF_S)
-    if not all(result.done for result in results):
+    if opened and (disconnect_too or not all(result.done for result in results)):
         results += run_stage(clock, "disconnect open", opened)
     return results
 

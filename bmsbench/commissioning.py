@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from bench.bench_lock import hold_bench
 from bench.commissioning import Commissioning, ContactLine
-from bench.definition import Definition, refuse_hardware
+from bench.definition import Definition, check_simulated
 from bench.dut import Dut
 from bench.errors import BenchError, DefinitionError, SafetyError
 from bench.loading import nearest
@@ -70,7 +70,7 @@ def commission(
         DefinitionError: the target, the fault or the files are wrong; nothing was opened.
         BenchError: the rest of the bench is not fit for it, is quarantined, or somebody else has it.
     """
-    refuse_hardware(definition)
+    check_simulated(definition)
     role = role_of(definition, wanted.target)
     if wanted.connected == "pack":
         check_fit(definition, profile)

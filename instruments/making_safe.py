@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from bench.clock import wait_until
-from bench.definition import Definition, refuse_hardware
+from bench.definition import Definition, check_simulated
 from bench.errors import ConnectionLost, InstrumentTimeout
 from bench.observer import Observers
 from bench.reference import Reference
@@ -75,7 +75,7 @@ def make_safe(
     Raises:
         DefinitionError: the definition would reach hardware, or names an unknown driver; nothing was opened.
     """
-    refuse_hardware(definition)
+    check_simulated(definition)  # hardware needs no admission to be switched off
     watchers = observers or Observers()
     found_kinds = load_drivers(definition, lab) if kinds is None else kinds
     clock = WallClock()

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from bench.admission import Admission
 from bench.bench_lock import hold_bench
 from bench.clock import Clock
-from bench.definition import CanBinding, Definition, refuse_hardware
+from bench.definition import CanBinding, Definition, check_simulated
 from bench.dut import Dut
+from bench.envelope import OVERCURRENT_MARGIN, check_against_profile
 from bench.errors import BenchError, DefinitionError, InstrumentError, SafetyError
 from bench.guard import Guard
-from bench.guarded import Guarded
+from bench.guarded import Guarded, GuardedSwitch
+from bench.limits import CellLimits
 from bench.loading import nearest
 from bench.observer import Observers
 from bench.profile import Profile
@@ -24,10 +27,12 @@ from bench.reference import Reference
 from bench.roles import (
     BidirectionalSupply,
     BmsLink,
+    CellMonitor,
     Identity,
     Instrument,
     Load,
     PowerInstrument,
+    SafetyInput,
     Supply,
     Switch,
     VoltageMeter,
@@ -46,6 +51,7 @@ from instruments.trace_tap import TraceTap
 from instruments.watchdogs import arm_watchdogs, disarm_watchdogs, end_watchdog
 
 POWER_ROLES = ("supply", "load", "bidirectional")
+SAFETY_ROLES = ("interlock", "emergency_stop")
 ZERO_READINGS = 5
 
 
@@ -69,11 +75,12 @@ def open_stand(
     bring_up: bool = True,
     evidence: Path | None = None,
     watchdogs: bool | None = None,
+    admission: Admission | None = None,
 ) -> Iterator[Stand]:
     """Open a bench for one test, and take the way out at the end, whatever happened.
 
     On the wall clock a guardian is armed first; it writes to `evidence` if it had to act. `watchdogs` of instruments
-    are armed on the wall clock, in simulated time only when asked for.
+    are armed on the wall clock, in simulated time only when asked for. Hardware is opened only with its `admission`.
 
     Raises:
         DefinitionError: definition and profile do not fit, or would reach hardware; nothing was opened.
@@ -81,7 +88,7 @@ def open_stand(
         Occupied: another process has the bench, or one of its instruments; nothing was opened.
         SafetyError: the bench is quarantined and was not opened; or safe state was not reached.
     """
-    refuse_hardware(definition)
+    check_admitted(definition, admission)
     if definition.bench.clock == "wall":
         check_bench(definition.name)
     check_fit(definition, profile)
@@ -107,6 +114,9 @@ def open_stand(
         identities = _open_drivers(definition, clock, watchers, where, opened, lab)
         stand = _assemble(definition, profile, clock, watchers, traces, opened, identities)
         stand.seed, stand.defects = seed, defects
+        if admission is not None:
+            _check_serials(stand, admission)
+            stand.note(admission.words())
         armed = (not clock.simulated) if watchdogs is None else watchdogs
         if guardian is not None:  # nothing has been written yet, so there is nothing to leave either
             guardian.wait_armed(clock)
@@ -135,16 +145,34 @@ def check_fit(definition: Definition, profile: Profile) -> None:
             raise DefinitionError(
                 f"{where}, links: BMS {profile.name} needs a link {name!r}{nearest(name, definition.links)}"
             )
-    envelope, absolute = definition.envelope, profile.absolute
-    limits = (
-        ("charge_a", envelope.charge_a, absolute.charge_a, "A"),
-        ("discharge_a", envelope.discharge_a, absolute.discharge_a, "A"),
-        ("max_v", envelope.max_v, profile.bms.upper_limit_cell_v * profile.bms.cells, "V"),
-    )
-    for key, value, limit, unit in limits:
-        if value > limit:
-            raise DefinitionError(
-                f"{where}, envelope.{key}: {value:g} {unit} is more than {profile.name} may see, {limit:g} {unit}"
+    check_against_profile(definition.envelope, profile, where)
+
+
+def check_admitted(definition: Definition, admission: Admission | None) -> None:
+    """Let pass a simulated bench that cannot reach hardware, and hardware only with its own admission.
+
+    Raises:
+        DefinitionError: neither; nothing was opened.
+    """
+    check_simulated(definition)
+    if definition.bench.simulated:
+        return
+    if admission is None:
+        raise DefinitionError(
+            f"{definition.source.name or definition.name}, bench.simulated: false. Hardware is opened only after "
+            "bench.admission.admit, which 'bmsbench run', 'check' and 'commission' ask for it"
+        )
+    admission.check(definition)
+
+
+def _check_serials(stand: Stand, admission: Admission) -> None:
+    for role, identity in stand.identities.items():
+        name = stand.definition.roles[role]
+        known = admission.serials.get(name)
+        if known is not None and identity.serial != known:
+            raise InstrumentError(
+                f"{name}: serial {identity.serial!r} answers, but {known!r} was commissioned on this bench; commission "
+                "the one that is here now"
             )
 
 
@@ -243,7 +271,17 @@ def _assemble(
     drivers = opened.drivers
     power = {role: cast(PowerInstrument, drivers[role]) for role in POWER_ROLES if role in drivers}
     disconnect = cast("Switch | None", drivers.get("disconnect"))
-    guard = Guard(definition, clock, watchers, traces, power, disconnect)
+    guard = Guard(
+        definition,
+        clock,
+        watchers,
+        traces,
+        power,
+        disconnect,
+        inputs={role: cast(SafetyInput, drivers[role]) for role in SAFETY_ROLES if role in drivers},
+        cell_monitor=cast("CellMonitor | None", drivers.get("cell_monitor")),
+        cell_limits=CellLimits(definition.envelope, profile) if "cell_monitor" in drivers else None,
+    )
     reference = Reference(
         definition, cast(VoltageMeter, drivers["reference_meter"]), cast(VoltageMeter, drivers["pack_meter"])
     )
@@ -261,7 +299,7 @@ def _assemble(
         supply=cast("Supply | None", guarded.get("supply")),
         load=cast("Load | None", guarded.get("load")),
         bidirectional=cast("BidirectionalSupply | None", guarded.get("bidirectional")),
-        disconnect=disconnect,
+        disconnect=None if disconnect is None else GuardedSwitch(disconnect, guard),
         identities=identities,
     )
 
@@ -269,6 +307,7 @@ def _assemble(
 def _prepare(stand: Stand, opened: _Open, *, watchdogs: bool) -> None:
     """Take control, see that everything is off and open, judge the zero, program protections, arm watchdogs."""
     definition, drivers = stand.definition, opened.drivers
+    stand.guard.require_clear("nothing was switched on")
     for role in ("reference_meter", "pack_meter"):
         section = definition.instruments[definition.roles[role]]
         meter = cast(VoltageMeter, drivers[role])
@@ -288,12 +327,13 @@ def _prepare(stand: Stand, opened: _Open, *, watchdogs: bool) -> None:
                 stand.note(f"{role} was on when the bench was opened; switched off")
                 drivers[role].output_off()
     if stand.disconnect is not None:
+        end_watchdog(stand, "disconnect", drivers["disconnect"])
         stand.disconnect.open_contact()
     _check_zero(stand)
     for line in stand.guard.program_protections():
         stand.note(f"protection {line}, read back")
     if watchdogs:
-        arm_watchdogs(stand, {role: drivers[role] for role in POWER_ROLES if role in drivers})
+        arm_watchdogs(stand, stand.guard.switching)
     stand.guard.attach(stand.reference, stand.dut)
     stand.dut.start()
     stand.guard.start_watch()
@@ -313,9 +353,10 @@ def _check_ratings(definition: Definition, role: str, instrument: PowerInstrumen
         (Direction.DISCHARGE, ratings.sink_current_a, definition.envelope.discharge_a),
     )
     for direction, quadrant, limit_a in quadrants:
-        if quadrant is not None and limit_a > quadrant.high:
+        if quadrant is not None and OVERCURRENT_MARGIN * limit_a > quadrant.high:
             raise DefinitionError(
-                f"{source}, envelope.{direction.word}_a: {limit_a:g} A is beyond {name}'s {quadrant.high:g} A"
+                f"{source}, envelope.{direction.word}_a: {limit_a:g} A x {OVERCURRENT_MARGIN:g} (its own trip) = "
+                f"{OVERCURRENT_MARGIN * limit_a:g} A is beyond {name}'s {quadrant.high:g} A"
             )
 
 
@@ -347,7 +388,7 @@ def _leave(stand: Stand, reason: str, problem: BaseException | None, guardian: G
             guardian.leave()
         stand.observers.drain()
         if report.safe:
-            disarm_watchdogs(stand, stand.guard.drivers)
+            disarm_watchdogs(stand, stand.guard.switching)
         if isinstance(problem, KeyboardInterrupt):
             tell(f"bench {stand.definition.name} {'made safe' if report.safe else 'is NOT safe'}: {report.text}")
         lines = "\n".join(report.lines())

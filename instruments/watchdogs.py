@@ -30,13 +30,15 @@ def end_watchdog(stand: Stand, role: str, driver: Any) -> None:
 
 def arm_watchdogs(stand: Stand, drivers: Mapping[str, Any]) -> None:
     """Arm every watchdog that there is, and name what has none."""
-    if stand.disconnect is not None and not isinstance(stand.disconnect, HasWatchdog):
-        stand.note("watchdog disconnect: it has none; its contact stays as it is if nobody opens it")
     wait_s = period_s(stand.definition.safety.stall_s)
     for role, driver in drivers.items():
+        contact = role == "disconnect"
         if isinstance(driver, HasWatchdog):
             driver.arm_watchdog(wait_s)
-            stand.note(f"watchdog {role}: output off after {wait_s:g} s of silence, read back")
+            what = "contact open" if contact else "output off"
+            stand.note(f"watchdog {role}: {what} after {wait_s:g} s of silence, read back")
+        elif contact:
+            stand.note("watchdog disconnect: it has none; its contact stays as it is if nobody opens it")
         else:
             stand.note(f"watchdog {role}: it has none; its output stays on if this program and its guardian both die")
 

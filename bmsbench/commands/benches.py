@@ -38,7 +38,7 @@ def _described(facts: dict[str, Any]) -> str:
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    from bench.definition import load_definition, refuse_hardware
+    from bench.definition import check_simulated, load_definition
     from bench.errors import DefinitionError
 
     facts: dict[str, Any] = {"name": path.stem, "file": str(path), "title": "", "clock": None, "simulated": None}
@@ -55,7 +55,7 @@ def _facts(path: Path) -> dict[str, Any]:
         "drivers": drivers,
     }
     try:
-        refuse_hardware(definition)
+        check_simulated(definition)
     except DefinitionError as problem:
         facts["refused"] = str(problem)
     return facts

@@ -217,7 +217,7 @@ def _provoke(stand, protection):
     stand.progress(f"{way.verb} at {level_a:.1f} A: {protection.name} must trip, abort after {abort_s:.1f} s")
     begin_s = stand.clock.now()
     try:
-        with stand.guard.provoke(protection.name, abort_s):
+        with stand.guard.provoke(protection.name, abort_s, level_a=level_a):
             stimulus.force(stand, way.sign * level_a)
             stimulus.wait_for_end(stand, way, level_a, timeout_s=abort_s + 1.0)
         stand.clock.sleep(AFTER_TRIP_S)

@@ -12,7 +12,8 @@ from bench.definition import Definition, find_definition, load_definition
 from bench.dut import Dut
 from bench.errors import Missing
 from bench.guard import Guard
-from bench.guarded import Guarded
+from bench.guarded import Guarded, GuardedSwitch
+from bench.limits import CellLimits
 from bench.observer import Event, Observers
 from bench.profile import find_profile, load_profile
 from bench.quantities import Range
@@ -183,6 +184,8 @@ class FakeBidirectional(FakeSupply):
 class Contact:
     """A disconnect."""
 
+    name = "relays"
+
     def __init__(self) -> None:
         self.closed = True
         self.fails: Exception | None = None
@@ -199,11 +202,47 @@ class Contact:
         return self.closed
 
 
+class FakeInput:
+    """A safety input whose loop the test opens, or that cannot be read."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.clear, self.asked = name, True, 0
+        self.fails: Exception | None = None
+
+    def is_clear(self) -> bool:
+        self.asked += 1
+        if self.fails:
+            raise self.fails
+        return self.clear
+
+
+class FakeMonitor:
+    """Cells and sensors that the test decides."""
+
+    name = "scanner"
+
+    def __init__(self, cells: int) -> None:
+        self.cells_v = [3.3] * cells
+        self.sensors = {"top": 25.0}
+        self.fails: Exception | None = None
+
+    def measure_cell_voltages(self) -> tuple[float, ...]:
+        if self.fails:
+            raise self.fails
+        return tuple(self.cells_v)
+
+    def measure_temperatures(self) -> dict[str, float]:
+        return dict(self.sensors)
+
+
 class Table:
     """What stands on the table: the current is the sum of what drives, and both meters look at it."""
 
-    def __init__(self, definition: Definition, *, bidirectional: bool = False) -> None:
+    def __init__(self, definition: Definition, *, bidirectional: bool = False, guarded: bool = False) -> None:
         self.clock = SimulatedClock()
+        self.inputs = {role: FakeInput(role) for role in ("interlock", "emergency_stop")} if guarded else {}
+        self.profile = load_profile(find_profile("foxbms_2"))
+        self.monitor = FakeMonitor(self.profile.bms.cells) if guarded else None
         self.ohm = definition.topology.reference_shunt.ohm
         self.power: dict[str, Power] = (
             {"bidirectional": FakeBidirectional("source_sink", self)}
@@ -220,15 +259,19 @@ class Table:
         observers = Observers(self)
         traces = Traces()
         self.traces = traces
-        self.guard = Guard(definition, self.clock, observers, traces, self.power, self.contact)  # type: ignore[arg-type]
+        self.guard = Guard(
+            definition, self.clock, observers, traces, self.power, self.contact,  # type: ignore[arg-type]
+            inputs=self.inputs, cell_monitor=self.monitor,  # type: ignore[arg-type]
+            cell_limits=CellLimits(definition.envelope, self.profile) if guarded else None,
+        )  # fmt: skip
         self.reference = Reference(definition, _Meter(self._shunt_v), _Meter(self._pack_v))
-        self.profile = load_profile(find_profile("foxbms_2"))
         self.link = FakeLink(self.clock)
         self.dut = Dut(self.profile, {"can": self.link}, self.clock, observers)
-        guarded = {role: Guarded(role, part, self.guard) for role, part in self.power.items()}
+        roles = {role: Guarded(role, part, self.guard) for role, part in self.power.items()}
         self.stand = Stand(
             definition, self.profile, self.clock, observers, traces, self.guard, self.reference, self.dut,
-            guarded.get("supply"), guarded.get("load"), guarded.get("bidirectional"), self.contact,  # type: ignore[arg-type]
+            roles.get("supply"), roles.get("load"), roles.get("bidirectional"),
+            GuardedSwitch(self.contact, self.guard),  # type: ignore[arg-type]
         )  # fmt: skip
 
     def current_a(self) -> float:

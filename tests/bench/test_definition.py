@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.definition import DEFINITIONS, Definition, find_definition, load_definition, refuse_hardware
+from bench.definition import DEFINITIONS, Definition, check_simulated, find_definition, load_definition
 from bench.errors import DefinitionError
 from bench.loading import validate
 
@@ -122,7 +122,7 @@ def test_a_shunt_wired_the_other_way_round_turns_the_sign(changed: Change) -> No
 def test_shipped_definitions_load_and_are_harmless(name: str) -> None:
     definition = load_definition(find_definition(name))
     assert definition.name == name
-    refuse_hardware(definition)
+    check_simulated(definition)
 
 
 def test_calibration_dates_are_dates(changed: Change) -> None:
@@ -205,19 +205,42 @@ def test_a_labs_own_definition_comes_first_and_a_misspelt_one_names_the_nearest(
         ),
         (
             "topology.fuse_a",
-            125.0,
-            "topology.fuse_a: 125 A is below the envelope's 130 A; lower envelope.charge_a and "
-            "envelope.discharge_a or fit a larger part",
+            140.0,
+            "envelope.charge_a: 130 A x 1.1 (the instruments' own trip, so that the BMS acts first) = 143 A is above "
+            "topology.fuse_a = 140 A; at most 127.3 A fit, or fit a larger part",
         ),
         (
             "topology.wiring_a",
-            100.0,
-            "topology.wiring_a: 100 A is below the envelope's 130 A; lower envelope.charge_a and "
-            "envelope.discharge_a or fit a larger part",
+            142.0,
+            "envelope.charge_a: 130 A x 1.1 (the instruments' own trip, so that the BMS acts first) = 143 A is above "
+            "topology.wiring_a = 142 A; at most 129.1 A fit, or fit a larger part",
         ),
-        ("envelope.min_v", 60.0, "envelope.min_v: must be below envelope.max_v"),
-        ("envelope.max_v", 61.0, "above 60 V mandatory and missing: interlock"),
-        ("topology.voltage_class", "high", "above 60 V mandatory and missing: interlock"),
+        (
+            "topology.disconnect_a",
+            100.0,
+            "envelope.charge_a: 130 A x 1.1 (the instruments' own trip, so that the BMS acts first) = 143 A is above "
+            "topology.disconnect_a = 100 A; at most 90.91 A fit, or fit a larger part",
+        ),
+        (
+            "envelope.max_w",
+            7.8,
+            "envelope.max_w: 7.8 W is less than a hundredth of 38 V x 120 A = 4560 W; is it in kilowatts? Write watts",
+        ),
+        (
+            "envelope.sensors",
+            {"cell_1": {"max_degc": 45.0}},
+            "envelope.sensors: limits for sensors that nobody reads; name the instrument in roles.cell_monitor",
+        ),
+        (
+            "envelope.max_v",
+            61.0,
+            "roles: above 60 V mandatory and missing: interlock (envelope.max_v = 61 V, voltage_class 'extra_low')",
+        ),
+        (
+            "topology.voltage_class",
+            "high",
+            "roles: above 60 V mandatory and missing: interlock (envelope.max_v = 60 V, voltage_class 'high')",
+        ),
     ],
 )
 def test_a_bench_that_is_wired_wrongly_is_refused(changed: Change, path: str, value: Any, message: str) -> None:
@@ -232,11 +255,28 @@ def test_one_reference_may_be_tied_and_two_to_the_same_point(changed: Change) ->
 def test_a_bench_above_60_v_needs_interlock_and_disconnect(changed: Change) -> None:
     tree = changed(DEFINITION, "envelope.max_v", 100.0)
     del tree["roles"]["disconnect"]
-    assert refusal(tree) == "table-2.toml: above 60 V mandatory and missing: interlock and disconnect"
-    tree["interlock"] = "relay K1 in series with both output enables"
-    assert refusal(tree) == "table-2.toml: above 60 V mandatory and missing: disconnect"
+    begin = "table-2.toml: roles: above 60 V mandatory and missing: "
+    assert refusal(tree).startswith(f"{begin}interlock and disconnect")
+    tree["interlock"] = "words alone are no interlock"
+    assert refusal(tree).startswith(f"{begin}interlock and disconnect")
+    tree["instruments"]["door"] = {"driver": "file_input", "address": "file:door.txt"}
+    tree["roles"]["interlock"] = "door"
+    assert refusal(tree).startswith(f"{begin}disconnect (")
     tree["roles"]["disconnect"] = "relays"
-    assert loaded(tree).interlock
+    assert loaded(tree).roles["interlock"] == "door"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("envelope.min_v", 60.0, "min_v: 60 V must be below max_v = 60 V"),
+        ("envelope.min_degc", 60.0, "min_degc: 60 degC must be below 60 degC"),
+        ("envelope.max_degc", -1.0, "min_degc: 0 degC must be below -1 degC"),
+        ("envelope.sensors", {"top": {"min_degc": 70.0}}, "sensors.top.min_degc: 70 degC must be below 60 degC"),
+    ],
+)
+def test_an_envelope_out_of_order_is_refused(changed: Change, path: str, value: Any, message: str) -> None:
+    assert refusal(changed(DEFINITION, path, value)) == f"table-2.toml, envelope: {message}"
 
 
 def test_two_channels_of_one_relay_board_share_its_address(changed: Change) -> None:
@@ -326,13 +366,13 @@ def test_a_wrong_value_is_named_with_its_path(changed: Change, path: str, value:
 
 
 def test_a_bench_on_loopback_is_no_hardware() -> None:
-    refuse_hardware(loaded(tomllib.loads(DEFINITION)))
+    check_simulated(loaded(tomllib.loads(DEFINITION)))
 
 
-def test_a_bench_that_does_not_call_itself_simulated_is_refused(changed: Change) -> None:
-    with pytest.raises(DefinitionError) as caught:
-        refuse_hardware(loaded(changed(DEFINITION, "bench.simulated", False)))
-    assert str(caught.value).startswith("table-2.toml, bench.simulated: false. Benches with real hardware are refused")
+def test_a_bench_that_does_not_call_itself_simulated_is_for_admission_to_judge(changed: Change) -> None:
+    tree = changed(DEFINITION, "bench.simulated", False)
+    tree["instruments"]["sink"]["address"] = "tcp:192.0.2.20:5025"
+    check_simulated(loaded(tree))
 
 
 @pytest.mark.parametrize(
@@ -355,13 +395,13 @@ def test_a_bench_that_does_not_call_itself_simulated_is_refused(changed: Change)
 def test_an_instrument_that_could_be_real_is_refused(changed: Change, address: str) -> None:
     definition = loaded(changed(DEFINITION, "instruments.sink.address", address))
     with pytest.raises(DefinitionError) as caught:
-        refuse_hardware(definition)
+        check_simulated(definition)
     assert str(caught.value).startswith(f"table-2.toml, instruments.sink.address: {address!r} is neither in-process")
 
 
 @pytest.mark.parametrize("address", ["tcp:127.0.0.1:6000", "tcp:localhost:6000", "tcp:127.3.2.1:6000"])
 def test_an_instrument_on_loopback_is_let_pass(changed: Change, address: str) -> None:
-    refuse_hardware(loaded(changed(DEFINITION, "instruments.sink.address", address)))
+    check_simulated(loaded(changed(DEFINITION, "instruments.sink.address", address)))
 
 
 @pytest.mark.parametrize(
@@ -382,13 +422,13 @@ def test_an_instrument_on_loopback_is_let_pass(changed: Change, address: str) ->
 def test_a_link_that_could_be_real_is_refused(changed: Change, link: Tree, shown: str) -> None:
     definition = loaded(changed(DEFINITION, "links.can", link))
     with pytest.raises(DefinitionError) as caught:
-        refuse_hardware(definition)
+        check_simulated(definition)
     assert str(caught.value) == f"table-2.toml, links.can: {shown!r} is neither in-process nor loopback"
 
 
 @pytest.mark.parametrize("interface", ["bmsbench", "virtual"])
 def test_an_in_process_bus_is_let_pass(changed: Change, interface: str) -> None:
-    refuse_hardware(loaded(changed(DEFINITION, "links.can", {"medium": "can", "interface": interface})))
+    check_simulated(loaded(changed(DEFINITION, "links.can", {"medium": "can", "interface": interface})))
 
 
 # -- any spoilt definition is refused or loads, and never crashes --------------------------------------------------

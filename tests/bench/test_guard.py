@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.errors import DefinitionError, InstrumentTimeout, NotDue, OutOfRange, SafetyError
+from bench.errors import InstrumentTimeout, NotDue, OutOfRange, SafetyError
 from bench.quantities import Direction
 
 # -- setpoints -----------------------------------------------------------------------------------------------------
@@ -97,21 +97,6 @@ def test_both_quadrants_are_programmed(two_quadrant: Any) -> None:
             "set_sink_overcurrent_protection": 143.0,
         }
     )
-
-
-@pytest.mark.parametrize("part", ["fuse_a", "wiring_a", "disconnect_a"])
-def test_protections_above_the_weakest_part_are_refused_with_the_arithmetic(make_table: Any, part: str) -> None:
-    from bench.definition import find_definition, load_definition
-
-    definition = load_definition(find_definition("virtual"))
-    weak = definition.topology.model_copy(update={part: 140.0})
-    table = make_table(definition.model_copy(update={"topology": weak}))
-    with pytest.raises(DefinitionError) as caught:
-        table.guard.program_protections()
-    assert str(caught.value) == (
-        f"virtual.toml, envelope.charge_a: 130 A x 1.1 = 143 A is above topology.{part} = 140 A"
-    )
-    assert table.power["supply"].calls == []
 
 
 # -- the watch -----------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from bench.definition import load_definition, refuse_hardware
+from bench.definition import check_simulated, load_definition
 
 PROFILES = ("foxbms_2", "seplos_v3")
 
@@ -59,7 +59,7 @@ def test_every_printed_line_works_when_pasted(lab: Any) -> None:
 
 def test_the_written_definition_is_a_loopback_bench_on_the_wall_clock(lab: Any) -> None:
     definition = load_definition(lab.definition)
-    refuse_hardware(definition)
+    check_simulated(definition)
     assert definition.bench.clock == "wall"
     assert definition.bench.simulated is True
     assert {section.address for section in definition.instruments.values()} <= {
