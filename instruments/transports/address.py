@@ -1,19 +1,20 @@
-"""Where an instrument is found: `tcp:HOST:PORT`, `visa:RESOURCE` or `serial:PORT[,BAUD]`."""
+"""Where an instrument is found: `tcp:HOST:PORT`, `visa:RESOURCE`, `serial:PORT[,BAUD]` or `file:PATH`."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Literal
 
 from bench.errors import DefinitionError
 
-Kind = Literal["tcp", "visa", "serial"]
+Kind = Literal["tcp", "visa", "serial", "file"]
 
 _EXAMPLES = (
-    "write tcp:HOST:PORT (tcp:192.0.2.20:5025), visa:RESOURCE (visa:USB0::0x2A8D::0x0101::MY1::INSTR) "
-    "or serial:PORT,BAUD (serial:/dev/ttyUSB0,9600 or serial:COM3,9600)"
+    "write tcp:HOST:PORT (tcp:192.0.2.20:5025), visa:RESOURCE (visa:USB0::0x2A8D::0x0101::MY1::INSTR), "
+    "serial:PORT,BAUD (serial:/dev/ttyUSB0,9600 or serial:COM3,9600) or file:PATH (file:/run/plc/interlock.txt)"
 )
 
 
@@ -31,10 +32,11 @@ class Address:
     resource: str = ""
     device: str = ""
     baud: int | None = None
+    path: str = ""
 
     @property
     def is_loopback(self) -> bool:
-        """True when the address cannot leave this machine by network; a serial port never counts as that."""
+        """True when the address cannot leave this machine by network; a serial port or a file never counts as that."""
         host = self.host
         if self.kind == "visa":
             parts = self.resource.split("::")
@@ -54,7 +56,7 @@ def parse_address(text: str) -> Address:
     """Parse an address as it stands in a bench definition.
 
     Raises:
-        DefinitionError: it is none of the three forms, or a part of it is missing or impossible.
+        DefinitionError: it is none of the four forms, or a part of it is missing or impossible.
     """
     kind, separator, rest = text.strip().partition(":")
     if not separator or not rest:
@@ -67,6 +69,11 @@ def parse_address(text: str) -> Address:
         return Address(text, "visa", resource=rest)
     if kind == "serial":
         return _serial(text, rest)
+    if kind == "file":
+        # Runner, guardian and commands may each have another folder to start from.
+        if not (PurePosixPath(rest).is_absolute() or PureWindowsPath(rest).is_absolute()):
+            raise DefinitionError(f"address {text!r}: {rest!r} is not an absolute path; {_EXAMPLES}")
+        return Address(text, "file", path=rest)
     raise DefinitionError(f"address {text!r}: {kind!r} is not a way to an instrument; {_EXAMPLES}")
 
 

@@ -141,7 +141,7 @@ class ModbusTransport(Registers, Wire):
             spacing_s=spacing_s,
             reopen_within_s=reopen_within_s,
         )
-        if parsed.kind == "visa":
+        if parsed.kind not in ("tcp", "serial"):
             raise DefinitionError(f"{self.where}: Modbus needs tcp:HOST:PORT or serial:PORT,BAUD")
         self.device_id = device_id
         self._ask_who = who

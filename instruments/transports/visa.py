@@ -18,7 +18,7 @@ from pyvisa.constants import StatusCode
 from pyvisa.resources import MessageBasedResource, SerialInstrument
 
 from bench.clock import Clock
-from bench.errors import ConnectionLost, InstrumentError, InstrumentTimeout
+from bench.errors import ConnectionLost, DefinitionError, InstrumentError, InstrumentTimeout
 from bench.roles import Record
 from instruments.transports.address import parse_address
 from instruments.transports.sockets import TimedSocket
@@ -106,6 +106,8 @@ class ScpiTransport(Wire):
             spacing_s=spacing_s,
             reopen_within_s=reopen_within_s,
         )
+        if self.address.kind == "file":
+            raise DefinitionError(f"{self.where}: SCPI needs tcp:HOST:PORT, visa:RESOURCE or serial:PORT,BAUD")
         self.identification = ""
         self._write_end = write_termination.encode("ascii")
         self._read_end = read_termination.encode("ascii")

@@ -24,6 +24,12 @@ def test_a_visa_address_is_handed_on_as_it_is() -> None:
     assert parse_address("visa:USB0::0x2A8D::0x0101::MY1::INSTR").resource == "USB0::0x2A8D::0x0101::MY1::INSTR"
 
 
+@pytest.mark.parametrize("path", ["/run/plc/interlock.txt", r"C:\bench\interlock.txt", "/a path/with:colon,comma"])
+def test_a_file_s_address_names_a_path_from_the_root(path: str) -> None:
+    address = parse_address(f"file:{path}")
+    assert (address.kind, address.path) == ("file", path)
+
+
 @pytest.mark.parametrize(
     ("text", "loopback"),
     [
@@ -36,6 +42,7 @@ def test_a_visa_address_is_handed_on_as_it_is() -> None:
         ("visa:TCPIP0::192.0.2.20::5025::SOCKET", False),
         ("visa:USB0::0x2A8D::0x0101::MY1::INSTR", False),
         ("serial:/dev/ttyUSB0", False),
+        ("file:/run/plc/interlock.txt", False),
     ],
 )
 def test_only_what_cannot_leave_this_machine_is_loopback(text: str, loopback: bool) -> None:
@@ -61,6 +68,9 @@ def test_only_what_cannot_leave_this_machine_is_loopback(text: str, loopback: bo
         ("serial:,9600", "missing"),
         ("serial:COM3,fast", "baud"),
         ("serial:COM3,", "baud"),
+        ("file:interlock.txt", "not an absolute path"),
+        ("file:~/interlock.txt", "not an absolute path"),
+        ("file:", "write tcp:HOST:PORT"),
         ("telnet:192.0.2.20:23", "telnet"),
     ],
 )
