@@ -28,6 +28,7 @@ class Keysight34465A:
     models: ClassVar[tuple[str, ...]] = ("34461A", "34465A")
     transport: ClassVar[str] = "scpi"
     commissioned: ClassVar[bool] = False
+    exclusive: ClassVar[bool] = False  # Keysight's LAN instruments take several connections at once
 
     def __init__(self, name: str, link: Scpi, *, auto_zero: bool) -> None:
         self.name = name
