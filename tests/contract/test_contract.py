@@ -202,7 +202,14 @@ def test_an_instrument_of_another_model_is_refused(facts: catalogue.DriverFacts)
         pytest.skip(f"{facts.name}: no other family speaks {facts.transport}; its dialogue tests show the refusal")
     driver_class = catalogue.load(facts.folder, facts.name, LAB)
     with start_instrument(others[0].name) as face, pytest.raises(InstrumentError) as problem:
-        driver_class.open("dut", face.address, clock=face.clock, record=lambda _: None, timeout_s=TIMEOUT_S)
+        driver_class.open(
+            "dut",
+            face.address,
+            clock=face.clock,
+            record=lambda _: None,
+            timeout_s=TIMEOUT_S,
+            options=getattr(driver_class, "example_options", {}),
+        )
     assert face.model in str(problem.value)
     assert facts.family in str(problem.value)
 
