@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 from bench.frames import CanFrame
 from bench.roles import Dialogue
 
-EventKind = Literal["step_begin", "step_end", "note", "progress", "mark", "measurement", "sample", "safe"]
+EventKind = Literal["step_begin", "step_end", "note", "progress", "mark", "measurement", "sample", "safe", "dut"]
 
 
 @dataclass(frozen=True, slots=True)

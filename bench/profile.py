@@ -10,7 +10,10 @@ from pydantic.json_schema import SkipJsonSchema
 
 from bench.errors import DefinitionError
 from bench.loading import Frozen, find_named, nearest, read_toml, validate
+from bench.moved_promises import check_sections, limited_direction
 from bench.protection import Level, Protection
+from bench.quantities import Direction
+from bench.settings import Identification, Setting
 from bench.signals import Signal
 
 PROFILES = Path(__file__).parent / "profiles"
@@ -148,6 +151,8 @@ class Profile(Frozen):
     signals: dict[str, Signal]
     operation: Operation
     protections: tuple[Protection, ...] = ()
+    identity: Identification = Identification()
+    settings: dict[str, Setting] = Field(default_factory=dict, description="what a test may change, and puts back")
     requirements: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description="requirement ids per function, for example current_sign"
     )
@@ -190,6 +195,7 @@ class Profile(Frozen):
         for index, row in enumerate(self.protections):
             self._check_protection(f"protections.{index} ({row.name})", row)
         self._check_levels()
+        check_sections(self.identity, self.settings, self.links, {row.name: row for row in self.protections})
         if isinstance(self.operation, StateRequest):
             self._check_operation(self.operation)
         return self
@@ -200,6 +206,12 @@ class Profile(Frozen):
                 raise ValueError(f"{where}.opens: {switch!r} is no switch{nearest(switch, self.bms.switches)}")
         if row.flag is not None and row.flag not in self.signals:
             raise ValueError(f"{where}.flag: {row.flag!r} is no signal{nearest(row.flag, self.signals)}")
+        beyond = self.beyond_absolute(row)
+        if beyond:
+            raise ValueError(f"{where}.threshold: {beyond}")
+
+    def beyond_absolute(self, row: Protection) -> str:
+        """Say in words how a protection's threshold lies outside the absolute maxima; nothing if it does not."""
         maxima = {
             "charge_overcurrent": self.absolute.charge_a,
             "discharge_overcurrent": self.absolute.discharge_a,
@@ -213,12 +225,10 @@ class Profile(Frozen):
             "discharge_undertemperature": self.absolute.temperature_low_degc,
         }
         limit = maxima[row.kind]
-        if row.about.beyond(row.threshold_si, limit):
-            unit = {"current": "A", "voltage": "V", "temperature": "degC"}[row.about.quantity]
-            raise ValueError(
-                f"{where}.threshold: {row.threshold_si:g} {unit} lies outside the absolute maximum "
-                f"{limit:g} {unit} of section [absolute]"
-            )
+        if not row.about.beyond(row.threshold_si, limit):
+            return ""
+        unit = {"current": "A", "voltage": "V", "temperature": "degC"}[row.about.quantity]
+        return f"{row.threshold_si:g} {unit} lies outside the absolute maximum {limit:g} {unit} of section [absolute]"
 
     def _check_levels(self) -> None:
         for row in self.protections:
@@ -262,6 +272,10 @@ class Profile(Frozen):
                 return row
         known = [row.name for row in self.protections]
         raise DefinitionError(f"{self.source}: no protection called {name!r}{nearest(name, known)}")
+
+    def limited_direction(self, setting: str) -> Direction | None:
+        """Return the direction of the current that a setting limits; None for anything else."""
+        return limited_direction(self.settings[setting], {row.name: row for row in self.protections})
 
 
 def _has_kind(link: object) -> bool:

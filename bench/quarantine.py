@@ -106,8 +106,12 @@ def history() -> list[dict[str, Any]]:
 # --- BMSs ----------------------------------------------------------------------------------------------------
 
 
-def quarantine_dut(serial: str, snapshot: Mapping[str, float | str], *, cause: str) -> None:
+def quarantine_dut(
+    serial: str, snapshot: Mapping[str, float | str], *, cause: str, profile: str = "", bench: str = ""
+) -> None:
     """Note, before the first setting is written, what a BMS had; a snapshot that is there already is not replaced.
+
+    The file is on the disk when this returns (`write_state` flushes it through).
 
     Raises:
         DefinitionError: without a serial number nobody could recognise it again.
@@ -118,7 +122,8 @@ def quarantine_dut(serial: str, snapshot: Mapping[str, float | str], *, cause: s
     path = dut_file(serial)
     if path.exists():
         return
-    entry = {"schema_version": SCHEMA_VERSION, "serial": serial, "since": utc_now(), "cause": cause}
+    entry = {"schema_version": SCHEMA_VERSION, "serial": serial, "profile": profile, "bench": bench}
+    entry |= {"since": utc_now(), "cause": cause}
     try:
         write_state(path, {**entry, "snapshot": dict(snapshot)})
     except BenchError as problem:
@@ -131,14 +136,34 @@ def check_dut(serial: str) -> None:
     Raises:
         SafetyError: settings of it were changed and never seen to be put back.
     """
-    path = dut_file(serial)
-    if path.exists():
-        entry = _read(path)
+    entry = quarantined_dut(serial)
+    if entry is not None:
         names = ", ".join(entry.get("snapshot", {})) or "its settings"
         raise SafetyError(
             f"BMS {serial} is quarantined since {entry.get('since', 'an unknown time')}: {_first_line(entry)}. "
-            f"Put {names} back; it is released when they read as before"
+            f"Put its settings back ({names}): bmsbench settings --restore; it is released when they read as before"
         )
+
+
+def quarantined_dut(serial: str) -> dict[str, Any] | None:
+    """Return what is known about a quarantined BMS, None for any other."""
+    path = dut_file(serial)
+    return _read(path) if path.exists() else None
+
+
+def quarantined_duts(profile: str) -> list[str]:
+    """Return the serial numbers of quarantined BMSs of a profile, and of those whose profile is not known."""
+    entries = [_read(path) for path in sorted(quarantine_folder().glob("dut-*.json"))]
+    return [str(one.get("serial", "unknown")) for one in entries if one.get("profile", "") in ("", profile)]
+
+
+def differences(snapshot: Mapping[str, float | str], read_back: Mapping[str, float | str]) -> list[str]:
+    """Return in words what of a snapshot reads otherwise, or was not read."""
+    return [
+        f"{name} = {read_back[name]!r} instead of {value!r}" if name in read_back else f"{name} was not read"
+        for name, value in snapshot.items()
+        if read_back.get(name) != value
+    ]
 
 
 def release_dut(serial: str, read_back: Mapping[str, float | str]) -> None:
@@ -155,11 +180,7 @@ def release_dut(serial: str, read_back: Mapping[str, float | str]) -> None:
     snapshot = entry.get("snapshot")
     if not isinstance(snapshot, dict):
         raise SafetyError(f"{path} holds no snapshot to compare with; compare by hand, then remove the file")
-    wrong = [
-        f"{name} = {read_back[name]!r} instead of {value!r}" if name in read_back else f"{name} was not read"
-        for name, value in snapshot.items()
-        if read_back.get(name) != value
-    ]
+    wrong = differences(snapshot, read_back)
     if wrong:
         raise SafetyError(f"BMS {serial} stays quarantined: {'; '.join(wrong)}")
     _into_history({**entry, "released": utc_now(), "released_by": "read-back equals the snapshot"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from threading import RLock
 from typing import Protocol
 
 from bench.clock import Clock, Tick
@@ -19,20 +20,15 @@ from bench.errors import (
 from bench.profile import ModbusLink, Profile
 from bench.roles import LinkHealth, Reading
 from bench.signals import ModbusSignal
+from instruments.links.modbus_settings import ModbusSettings, RegisterConversation
 from instruments.links.registers import Group, decode, plan
 from instruments.links.values import Board, Decoded
 
 PROVEN_POLLS = 3  # an answer within so many polls proves the bench's own link
 
 
-class ModbusConversation(Protocol):
+class ModbusConversation(RegisterConversation, Protocol):
     """What this link needs of `instruments.transports.modbus.ModbusTransport`."""
-
-    device_id: int
-
-    @property
-    def is_open(self) -> bool:
-        """True while the connection is in step: an error that leaves it open was an answer."""
 
     def operation(self) -> AbstractContextManager[None]:
         """Several messages that belong together, inside a callback too."""
@@ -42,12 +38,6 @@ class ModbusConversation(Protocol):
 
     def read_discrete_inputs(self, address: int, count: int = 1) -> list[bool]:
         """Function 02."""
-
-    def read_holding_registers(self, address: int, count: int = 1) -> list[int]:
-        """Function 03."""
-
-    def read_input_registers(self, address: int, count: int = 1) -> list[int]:
-        """Function 04."""
 
     def close(self) -> None:
         """End the conversation."""
@@ -89,6 +79,8 @@ class ModbusMapLink:
         self._problems: dict[int, str] = {}  # unit -> why its last request failed
         self._lost = ""
         self.not_due = 0
+        self._talking = RLock()  # the unit to ask is a state of the transport; in simulated time a poll nests
+        self._settings = ModbusSettings(name, profile, transport, self._talking, self._where)
 
     def start(self, on_reading: Callable[[Reading], None]) -> None:
         """Poll once now and then on the clock's grid; every value goes to `on_reading` as it arrives.
@@ -126,6 +118,18 @@ class ModbusMapLink:
             DefinitionError: always.
         """
         raise DefinitionError(f"{self.name}: this BMS takes no request on this link, asked for {values}")
+
+    def read_identity(self, fact: str) -> str:
+        """Read `serial`, `firmware` or `hardware` now; see `bench.settings.ReadsIdentity`."""
+        return self._settings.read_identity(fact)
+
+    def read_setting(self, name: str) -> float:
+        """Read a setting now; see `bench.settings.ReadsSettings`."""
+        return self._settings.read_setting(name)
+
+    def write_setting(self, name: str, value: float) -> None:
+        """Write a setting once; see `bench.settings.WritesSettings`."""
+        self._settings.write_setting(name, value)
 
     def prove(self) -> LinkHealth:
         """Say what the bench can prove about its own link: an answer to one of the last polls, whoever gave it."""
@@ -176,14 +180,15 @@ class ModbusMapLink:
 
     def _fetch(self, group: Group) -> list[int] | list[bool]:
         transport = self._transport
-        transport.device_id = group.unit_id
-        if group.function == 1:
-            return transport.read_coils(group.address, group.count)
-        if group.function == 2:
-            return transport.read_discrete_inputs(group.address, group.count)
-        if group.function == 3:
-            return transport.read_holding_registers(group.address, group.count)
-        return transport.read_input_registers(group.address, group.count)
+        with self._talking:
+            transport.device_id = group.unit_id
+            if group.function == 1:
+                return transport.read_coils(group.address, group.count)
+            if group.function == 2:
+                return transport.read_discrete_inputs(group.address, group.count)
+            if group.function == 3:
+                return transport.read_holding_registers(group.address, group.count)
+            return transport.read_input_registers(group.address, group.count)
 
     def _refused(self, group: Group, problem: InstrumentError) -> None:
         self._problems[group.unit_id] = str(problem)

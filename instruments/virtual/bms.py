@@ -4,7 +4,7 @@ It reads its own shunt in the shared circuit, with the errors of this unit, and 
 languages are in `bms_can` and `bms_modbus`, its way to closed switches in `bms_operation`.
 
 Not simulated: balancing, open or reversed sense wires, sensor faults, the BMS's own consumption and supply,
-settings that may be written, hysteresis and drift of the measuring chain, contact bounce and closing time.
+hysteresis and drift of the measuring chain, contact bounce and closing time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from instruments.virtual.bms_always_on import AlwaysOnOperation
 from instruments.virtual.bms_operation import CHECK_S, StateRequestOperation
 from instruments.virtual.bms_protection import Watch
 from instruments.virtual.bms_readings import Readings
+from instruments.virtual.bms_settings import SettingsMemory
 from instruments.virtual.bms_truth import Truth, look
 from instruments.virtual.bms_unit import SLOW_PERIOD_S, UnitProtection, make_unit
 from instruments.virtual.bms_values import source_of
@@ -53,6 +54,9 @@ class VirtualBms:
         self.state_signal = "state" if isinstance(profile.operation, AlwaysOn) else profile.operation.state
         self.flag_names = tuple(dict.fromkeys(row.flag for row in profile.protections if row.flag is not None))
         self._ticks: list[Tick] = []
+        keeps = tuple(defect.keep for defect in self.defects if defect.keep is not None)
+        forgets = any(defect.forgets_settings for defect in self.defects)
+        self.settings = SettingsMemory(profile, seed, keeps, forgets=forgets)
         topology = "separate" if profile.bms.separate_switches else "common"
         if circuit.switches.topology != topology or len(circuit.pack.cells) != profile.bms.cells:
             raise DefinitionError(
@@ -86,8 +90,9 @@ class VirtualBms:
         self._tell_faces()
 
     def power_off(self) -> None:
-        """Take its supply away: switches open, links silent, everything but the unit itself forgotten."""
+        """Take its supply away: switches open, links silent, everything but the unit and its settings forgotten."""
         self.powered = False
+        self.settings.power_cycle()
         for tick in self._ticks:
             tick.cancel()
         self._ticks = []
@@ -99,6 +104,7 @@ class VirtualBms:
         """Power it down, exchange it for the unit of this seed, and power it on."""
         self.seed = seed
         self.power_off()
+        self.settings.begin(seed)
         self.power_on()
 
     def _tell_faces(self) -> None:
@@ -113,6 +119,8 @@ class VirtualBms:
         for defect in self.defects:
             if defect.protect is not None:
                 rows = tuple(defect.protect(row, self.profile) for row in rows)
+        self._factory_rows = rows
+        rows = tuple(self.settings.move(row) for row in rows)
         self.unit = replace(unit, protections=rows)
         self._t0_ns = self.clock.now_ns()
         self.readings = Readings(self.profile, self.circuit, self.unit, seed, self.defects)
@@ -139,6 +147,14 @@ class VirtualBms:
         self.closed: frozenset[str] = frozenset()
         self._wanted: tuple[str, ...] = ()
         self._blocked: dict[Watch, tuple[str, ...]] = {}
+
+    def write_setting(self, name: str, pattern: int) -> None:
+        """A setting has arrived: keep it and act by it from now on."""
+        self.settings.write(name, pattern)
+        rows = tuple(self.settings.move(row) for row in self._factory_rows)
+        self.unit = replace(self.unit, protections=rows)
+        for watch, row in zip(self.watches, rows, strict=True):
+            watch.follow(row)
 
     def _group(self, unit: UnitProtection) -> list[_Pair]:
         """The samples a protection looks at: the current's, the cells', or its own where those are too coarse."""

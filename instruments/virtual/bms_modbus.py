@@ -1,11 +1,12 @@
 """The virtual BMS on Modbus: its registers and bits as a session of the virtual bench's server.
 
-Answers functions 1 to 4 for every unit id that the profile names; other functions get exception 1, addresses
-outside its map exception 2, impossible counts exception 3. A wrong checksum or another unit's id gets silence.
+Answers functions 1 to 4 for every unit id that the profile names, and 6 and 16 where it declares settings (see
+`bms_modbus_settings`); other functions get exception 1, addresses outside its map exception 2, impossible counts
+exception 3. A wrong checksum or another unit's id gets silence.
 Unknown addresses in a gap of up to 16 registers (32 bits) between known ones read 0, as reserved places of a block
 do. A field that cannot hold its value saturates (see `bms_encoding`).
 
-Not simulated: writing, broadcast, exceptions while busy, 3.5 characters of silence as the end of a frame (a frame
+Not simulated: broadcast, exceptions while busy, 3.5 characters of silence as the end of a frame (a frame
 ends where its length says), values that change between the two halves of a 32-bit number.
 """
 
@@ -20,11 +21,12 @@ from bench.profile import ModbusLink
 from bench.signals import ModbusSignal
 from instruments.virtual.bms import VirtualBms
 from instruments.virtual.bms_encoding import make_encoder
+from instruments.virtual.bms_modbus_settings import SettingWrites, spots
 from instruments.virtual.bms_values import source_of
 from instruments.virtual.wire import Wire
 
 _BITS_GAP, _REGISTERS_GAP = 32, 16
-_MOST_BITS, _MOST_REGISTERS = 2000, 125
+_MOST_BITS, _MOST_REGISTERS, _MOST_WRITTEN = 2000, 125, 123
 _THINKING_S = 0.005
 Place = Callable[[], int]
 
@@ -44,7 +46,15 @@ class RegisterMap:
                 table = self._tables.setdefault((unit_id, signal.function), {})
                 encode = make_encoder(bms.profile, name, signal, source_of(bms, name, signal), recodes)
                 self._add(table, name, signal, encode)
-        self.unit_ids = frozenset(unit_id for unit_id, _ in self._tables) | {link.unit_id}
+        for unit_id, function, address, place in spots(bms, link_name, link.unit_id):
+            table = self._tables.setdefault((unit_id, function), {})
+            if address in table:
+                raise DefinitionError(
+                    f"{bms.profile.source.name}: register {address:#06x} of unit {unit_id} is declared twice"
+                )
+            table[address] = [place]
+        self.writes = SettingWrites(bms, link_name, link.unit_id)
+        self.unit_ids = frozenset(unit_id for unit_id, _ in self._tables) | {link.unit_id} | self.writes.units
         for (_, function), table in self._tables.items():
             _fill_gaps(table, _BITS_GAP if function in (1, 2) else _REGISTERS_GAP)
 
@@ -156,6 +166,8 @@ class ModbusSession:
 
     def _answer(self, unit_id: int, request: bytes) -> bytes:
         function = request[0]
+        if function in (6, 16):
+            return self._write(unit_id, function, request)
         if function not in (1, 2, 3, 4):
             return bytes([function | 0x80, 1])
         if len(request) != 5:
@@ -169,6 +181,20 @@ class ModbusSession:
             bits = sum((value & 1) << index for index, value in enumerate(values))
             return bytes([function, size]) + bits.to_bytes(size, "little")
         return bytes([function, 2 * count]) + b"".join(value.to_bytes(2, "big") for value in values)
+
+    def _write(self, unit_id: int, function: int, request: bytes) -> bytes:
+        words = [
+            int.from_bytes(request[at : at + 2], "big") for at in range(6 if function == 16 else 3, len(request), 2)
+        ]
+        if function == 16:
+            count = int.from_bytes(request[3:5], "big")
+            right = len(request) == 6 + 2 * count and 1 <= count <= _MOST_WRITTEN and request[5] == 2 * count
+        else:
+            right = len(request) == 5
+        problem = 3
+        if right:
+            problem = self._registers.writes.write(unit_id, function, int.from_bytes(request[1:3], "big"), words)
+        return bytes([function | 0x80, problem]) if problem else request[:5]
 
 
 def crc16(data: bytes) -> int:

@@ -44,17 +44,21 @@ class Watch:
         on_release: Callable[[Watch], None],
     ) -> None:
         """`counts_down`: the flag clears by itself sample by sample, the latch is the unit's error state."""
-        self.unit = unit
         self.counts_down = counts_down
         self.on_trip = on_trip
         self.on_release = on_release
+        self.follow(unit)
+        self.power_cycle()
+
+    def follow(self, unit: UnitProtection) -> None:
+        """Take over what a setting has changed; what was counted so far stays counted."""
+        self.unit = unit
         row = unit.row
         self._above = row.kind.endswith(_UPWARD)
         self._after_ns = round(row.release.after_s * NS)
         self._release_kind = row.release.kind
         self._release_value = row.release_value_si
         self._needs_command = row.latched or row.release.kind == "command"
-        self.power_cycle()
 
     def power_cycle(self) -> None:
         """Forget everything, the lock-out too."""

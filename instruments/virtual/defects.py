@@ -49,6 +49,8 @@ class Defect:
     counter: Callable[[float], float] | None = None
     protect: Callable[[UnitProtection, Profile], UnitProtection] | None = None
     swaps_flags: bool = False
+    keep: Callable[[int, int], int] | None = None  # of a setting: what was there, what is written -> what is kept
+    forgets_settings: bool = False
 
 
 @cache
@@ -57,8 +59,10 @@ def registry() -> dict[str, Defect]:
     from instruments.virtual.bms_defect_encoding import ENCODING_DEFECTS
     from instruments.virtual.bms_defect_protections import PROTECTION_DEFECTS
     from instruments.virtual.bms_defect_readings import READING_DEFECTS
+    from instruments.virtual.bms_defect_settings import SETTING_DEFECTS
 
-    return {defect.name: defect for defect in (*READING_DEFECTS, *ENCODING_DEFECTS, *PROTECTION_DEFECTS)}
+    every = (*READING_DEFECTS, *ENCODING_DEFECTS, *PROTECTION_DEFECTS, *SETTING_DEFECTS)
+    return {defect.name: defect for defect in every}
 
 
 def find_defect(name: str) -> Defect:

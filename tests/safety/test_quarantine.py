@@ -88,7 +88,7 @@ BEFORE = {"discharge_overcurrent_a": 120.0, "mode": "storage"}
 
 def test_a_bms_stays_away_until_its_settings_read_as_before() -> None:
     quarantine.quarantine_dut("00412", BEFORE, cause="a suite lowered discharge_overcurrent_a")
-    with pytest.raises(SafetyError, match=r"BMS 00412 .*lowered.*Put discharge_overcurrent_a, mode back"):
+    with pytest.raises(SafetyError, match=r"BMS 00412 .*lowered.*Put its settings back \(discharge_overcurrent_a, mode\)"):
         quarantine.check_dut("00412")
     with pytest.raises(SafetyError, match=r"discharge_overcurrent_a = 60\.0 instead of 120\.0"):
         quarantine.release_dut("00412", {**BEFORE, "discharge_overcurrent_a": 60.0})

@@ -386,6 +386,7 @@ def test_every_defect_is_seen_somewhere_in_these_tests():
     seen = {row[0] for row in COUNTS} | set(LOGIC)
     seen |= {"frozen_current", "delayed_value", "slow_filter", "power_inverted", "power_unsigned"}
     seen |= {"releases_at_once", "no_lockout", "opens_all_switches"}
+    seen |= {"setting_ignores_write", "setting_written_wrong", "setting_lost_on_power_cycle"}  # test_bms_settings
     assert seen == set(registry())
 
 
