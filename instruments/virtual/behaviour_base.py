@@ -39,6 +39,9 @@ class Behaviour:
         """Mains off and on: settings gone, control given back, outputs off, nothing pending."""
         self.generation += 1
 
+    def fault_changed(self, before: ActiveFault) -> None:
+        """A fault was switched on or off (`before` is the one that was); for those that act by themselves."""
+
     def remote_lost(self) -> None:
         """The operator pressed LOCAL; nothing for an instrument that has no such key."""
 

@@ -18,7 +18,8 @@ from instruments.virtual.behaviour_meter import ACCURACY, Meter
 from instruments.virtual.circuit import Circuit
 from instruments.virtual.face import Face
 from instruments.virtual.instrument_errors import ErrorQueue, Refused
-from instruments.virtual.scpi_face import CommandTable, Handler, ScpiSession, parse_number, parse_switch
+from instruments.virtual.scpi_arguments import parse_bounded
+from instruments.virtual.scpi_face import CommandTable, Handler, ScpiSession, parse_switch
 from instruments.virtual.wire import Session
 
 MAKER, MODEL, FIRMWARE = "Keysight Technologies", "34465A", "A.02.17-02.40-02.17-00.52-04-01"
@@ -95,30 +96,17 @@ class MeterSession(ScpiSession):
     def _resolution(self) -> float:
         return 3e-7 * (self.meter.range_v or self._auto_range())
 
-    def _number(self, text: str, units: dict[str, float], low: float, high: float) -> float:
-        word = text.strip().upper()
-        if not word:
-            raise Refused(-109)
-        if word in ("MIN", "MINIMUM"):
-            return low
-        if word in ("MAX", "MAXIMUM"):
-            return high
-        value = parse_number(word, units, syntax=-104, suffix=-131)
-        if not low <= value <= high:
-            raise Refused(-222)
-        return value
-
     def _whole(self, text: str, high: int) -> int:
-        return round(self._number(text, {}, 1, high))
+        return round(parse_bounded(text, {}, 1, high))
 
     def _seconds(self, text: str, high_s: float) -> float:
-        return self._number(text, SECONDS, 0.0, high_s)
+        return parse_bounded(text, SECONDS, 0.0, high_s)
 
     def _set_range(self, word: str) -> None:
         if word in ("", "AUTO", "DEF", "DEFAULT"):
             self.meter.range_v = None
             return
-        asked_v = self._number(word, VOLTS, 0.1, 1000.0)
+        asked_v = parse_bounded(word, VOLTS, 0.1, 1000.0)
         self.meter.range_v = next(r for r in ACCURACY if asked_v <= r)
 
     def _configure(self, text: str) -> None:
@@ -141,7 +129,7 @@ class MeterSession(ScpiSession):
         self.meter.range_v = None if parse_switch(text) else self.meter.range_v or self._auto_range()
 
     def _nplc(self, text: str) -> None:
-        asked = self._number(text, {}, NPLC[0], NPLC[-1])
+        asked = parse_bounded(text, {}, NPLC[0], NPLC[-1])
         self.meter.nplc = next(n for n in NPLC if asked <= n)
         self.meter.aperture_s = None
 
@@ -152,7 +140,7 @@ class MeterSession(ScpiSession):
             self.wire.owe(self.meter.integration_s)
 
     def _aperture(self, text: str) -> None:
-        self.meter.aperture_s = self._number(text, SECONDS, 20e-6, 1.0)
+        self.meter.aperture_s = parse_bounded(text, SECONDS, 20e-6, 1.0)
 
     def _aperture_enabled(self, text: str) -> None:
         on = parse_switch(text)

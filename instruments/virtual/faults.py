@@ -40,6 +40,11 @@ FAULTS: dict[str, dict[str, float]] = {
     "clear_reenables": {},  # acknowledging an alarm switches the output on again
     "protection_dead": {},  # trip limits are accepted, read back, and never act
     "watchdog_dead": {},  # the interface monitoring is accepted, read back, and does nothing
+    "welded": {},  # a relay's contact conducts whatever its coil says
+    "flickers": {"s": 0.05, "every_s": 3.0},  # a safety loop opens for a moment every few seconds
+    "stuck_closed": {},  # an input tells "closed" whatever its loop does
+    "stuck_open": {},
+    "open_thermocouple": {"channel": 0},  # 0: all of them
 }
 
 # what only some kinds of instruments can play (`Behaviour.own_faults`)
@@ -55,6 +60,11 @@ OF_SOME_KINDS = {
     "clear_reenables",
     "protection_dead",
     "watchdog_dead",
+    "welded",
+    "flickers",
+    "stuck_closed",
+    "stuck_open",
+    "open_thermocouple",
 }
 
 
@@ -75,6 +85,8 @@ def choose(behaviour: Behaviour, fault: str, options: Mapping[str, float]) -> Ac
     values = {**FAULTS[fault], **options}
     if not all(math.isfinite(value) and value >= 0 for value in values.values()):
         raise DefinitionError(f"fault {fault!r}: its options must be finite and not negative, not {values}")
+    if fault == "flickers" and not all(value >= 1e-3 for value in values.values()):
+        raise DefinitionError(f"fault {fault!r}: its times must be at least 0.001 s, not {values}")
     return ActiveFault(fault, values)
 
 
@@ -86,7 +98,11 @@ class FaultySession:
         self._behaviour = behaviour
         self._fault = behaviour.fault
         self._left = 0.0
-        self.max_connections = inner.max_connections
+
+    @property
+    def max_connections(self) -> int:
+        """How many connections the port takes now."""
+        return self._inner.max_connections
 
     @property
     def wire(self) -> Wire:

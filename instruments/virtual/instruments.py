@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +11,10 @@ from types import MappingProxyType
 from bench.errors import DefinitionError
 from bench.simulated_clock import SimulatedClock
 from instruments.virtual.behaviour_base import ActiveFault, Behaviour
+from instruments.virtual.behaviour_inputs import InputBoard
 from instruments.virtual.circuit import Circuit
 from instruments.virtual.face import Face
+from instruments.virtual.face_finding import find_face
 from instruments.virtual.faults import FaultySession, choose
 from instruments.virtual.pack import Pack
 from instruments.virtual.server import FaceServer
@@ -26,6 +24,12 @@ NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 DEMONSTRATION_OPTIONS: dict[str, dict[str, object]] = {
     "keysight_34465a": {"input": "pack_side"},
     "waveshare_modbus_relay": {"channel": 1},
+    "icpdas_m7000": {"channel": 1},
+    "waveshare_modbus_inputs": {"channel": 1},
+    "keysight_daq970a": {
+        "cells": list(range(101, 117)),
+        "sensors": {"cell_1": 117, "cell_6": 118, "cell_11": 119, "cell_16": 120},
+    },
 }
 
 
@@ -73,7 +77,7 @@ class VirtualInstruments:
         """
         if name in self._served:
             raise DefinitionError(f"two virtual instruments are called {name!r}; give one another name")
-        make = _find_face(driver, self._lab)
+        make = find_face(driver, self._lab)
         given = {**options, **({} if model is None else {"model": model})}
         serial = f"VIRTUAL-{name.upper()}"
         face = make(name, given, self.circuit, self.clock, self._seed, serial)
@@ -99,13 +103,27 @@ class VirtualInstruments:
         behaviour = served.face.behaviour
         chosen = choose(behaviour, fault, options)
         with self.clock.lock:
-            behaviour.fault = chosen
+            before, behaviour.fault = behaviour.fault, chosen
             if fault in ("power_cycle", "mains_loss"):
                 behaviour.power_cycle()
                 self._drop(served)
                 behaviour.fault = chosen if fault == "mains_loss" else ActiveFault()
             elif fault == "remote_lost":
                 behaviour.remote_lost()
+            behaviour.fault_changed(before)
+
+    def set_input(self, name: str, closed: bool) -> None:
+        """Open or close the safety loop that an input reads: a door, a button.
+
+        Raises:
+            LookupError: there is no such instrument.
+            DefinitionError: it is no safety input.
+        """
+        behaviour = self.behaviour(name)
+        if not isinstance(behaviour, InputBoard):
+            raise DefinitionError(f"virtual instrument {name!r} is no safety input; it has no loop to open or close")
+        with self.clock.lock:
+            behaviour.set_closed(closed)
 
     def behaviour(self, name: str) -> Behaviour:
         """Return the behaviour below the language, where tests look at the truth."""
@@ -167,7 +185,7 @@ def start_instrument(
     Raises:
         LookupError: there is no virtual face for this driver.
     """
-    _find_face(driver)
+    find_face(driver)
     clock = clock or SimulatedClock()
     circuit = Circuit(Pack.demonstration(seed=seed), now_ns=clock.now_ns, topology="separate")
     circuit.switches.set(charge=True, discharge=True)
@@ -192,37 +210,6 @@ def start_instrument(
         )
     finally:
         server.close()
-
-
-def _find_face(driver: str, lab: Path | None = None) -> Callable[..., Face]:
-    module = f"instruments.virtual.face_{driver}"
-    if driver.isidentifier() and importlib.util.find_spec(module) is not None:
-        make: Callable[..., Face] = importlib.import_module(module).make
-        return make
-    places = [f"instruments/virtual/face_{driver}.py"]
-    where = lab or os.environ.get("BMSBENCH_LAB")
-    if where:  # a lab's own drivers have their faces beside them
-        path = Path(where).resolve() / "virtual" / f"face_{driver}.py"
-        if driver.isidentifier() and path.is_file():
-            return _load_face(path)
-        places.append(str(path))
-    absent = "; ".join(f"{place} does not exist" for place in places)
-    raise LookupError(f"no virtual face for driver {driver!r}: {absent}")
-
-
-def _load_face(path: Path) -> Callable[..., Face]:
-    """Import a lab's face by its path."""
-    spec = importlib.util.spec_from_file_location(f"bmsbench_lab_virtual.{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise DefinitionError(f"{path}: cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module.__name__] = module  # dataclasses look themselves up there
-    try:
-        spec.loader.exec_module(module)
-        make: Callable[..., Face] = module.make
-    except Exception as problem:
-        raise DefinitionError(f"{path}: cannot be imported: {type(problem).__name__}: {problem}") from problem
-    return make
 
 
 def _with_faults(make_session: Callable[[], Session], behaviour: Behaviour) -> Callable[[], Session]:

@@ -48,6 +48,49 @@ def test_a_stuck_disconnect_reports_open_and_conducts() -> None:
     assert bench.circuit.pack_current_a() == 0.0
 
 
+def test_an_open_loop_takes_the_contactor_away_whatever_the_relay_says() -> None:
+    bench = Charging()
+    disconnect = bench.circuit.disconnect
+    disconnect.loop("door", closed=False)
+    assert disconnect.closed is True
+    assert bench.circuit.pack_current_a() == 0.0
+    disconnect.loop("door", closed=True)
+    bench.wait(1.0)
+    assert bench.circuit.pack_current_a() == 0.0, "it does not pull in again by itself"
+    disconnect.set(closed=True)  # no edge: the relay was closed all the time
+    assert disconnect.fallen
+    assert not disconnect.conducts
+    disconnect.set(closed=False)
+    disconnect.set(closed=True)
+    bench.wait(1.0)
+    assert bench.circuit.pack_current_a() == pytest.approx(20.0, abs=0.01)
+
+
+def test_a_relay_that_closes_while_a_loop_is_open_must_be_switched_again() -> None:
+    bench = Charging()
+    disconnect = bench.circuit.disconnect
+    for loop in ("door", "button"):
+        disconnect.loop(loop, closed=False)
+    assert disconnect.open_loops == ("button", "door")
+    for closed in (False, True):
+        disconnect.set(closed=closed)
+    disconnect.loop("door", closed=True)
+    assert not disconnect.conducts
+    disconnect.loop("button", closed=True)
+    assert not disconnect.conducts
+    for closed in (False, True):
+        disconnect.set(closed=closed)
+    assert disconnect.conducts
+
+
+def test_against_a_welded_contactor_no_loop_helps() -> None:
+    bench = Charging()
+    bench.circuit.disconnect.stuck = True
+    bench.circuit.disconnect.loop("door", closed=False)
+    bench.wait(1.0)
+    assert bench.circuit.pack_current_a() == pytest.approx(20.0, abs=0.01)
+
+
 def test_an_open_disconnect_interrupts_and_the_pack_still_shows_at_the_device() -> None:
     bench = Charging()
     bench.circuit.disconnect.set(closed=False)

@@ -12,11 +12,15 @@ from instruments.virtual.wire import Wire
 
 WORDS = [
     b"VOLT", b"CURR", b"OUTP", b"INP", b"SYST:ERR?", b"SYST:LOCK", b"MEAS:ARR?", b"READ?", b"SAMP:COUN", b"INIT",
+    b"(@101:116)", b"(@117,", b"ROUT:SCAN ", b"CONF:TEMP TC,K,", b"TRIG:COUN INF", b"TRIG:TIM 0", b"FORM:READ:UNIT ON",
     b"CONF:VOLT:DC", b"*RST", b"*IDN?", b" ", b"?", b";", b":", b",", b"\n", b"\r\n", b"ON", b"OFF", b"MAX", b"-1",
     b"1e999", b"nan", b"12.5V", b"9" * 40, b"R?", b"*TRG", b"\xff", b"\x00", b"\x01", b"TRIG:SOUR BUS", b"FETC?",
 ]  # fmt: skip
 STREAM = st.lists(st.one_of(st.sampled_from(WORDS), st.binary(max_size=12)), max_size=30).map(b"".join)
-DRIVERS = ["ea_psi_9000", "ea_el_9000", "ea_psb_9000", "keysight_34465a", "waveshare_modbus_relay"]
+DRIVERS = [
+    "ea_psi_9000", "ea_el_9000", "ea_psb_9000", "keysight_34465a", "waveshare_modbus_relay",
+    "icpdas_m7000", "waveshare_modbus_inputs", "keysight_daq970a",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
