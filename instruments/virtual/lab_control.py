@@ -5,6 +5,7 @@ the lab.
 
     truth                          what is so now
     fault NAME FAULT [KEY=VALUE]   a fault of an instrument; `none` makes it healthy
+    input NAME 0|1                 a safety input's loop open (0: a door, a button) or closed (1)
     wire NAME 0|1                  a wire right or wrong, for instance reference_shunt_reversed
     power 0|1                      the BMS's own supply
     reset [SEED]                   instruments and BMS as after power-up, healthy
@@ -20,7 +21,7 @@ from instruments.virtual.bench import VirtualBench
 from instruments.virtual.wire import Wire
 from instruments.virtual.witness import Witness
 
-HELP = "truth | fault NAME FAULT [KEY=VALUE] | wire NAME 0|1 | power 0|1 | reset [SEED] | help"
+HELP = "truth | fault NAME FAULT [KEY=VALUE] | input NAME 0|1 | wire NAME 0|1 | power 0|1 | reset [SEED] | help"
 LONGEST_LINE = 1000
 
 
@@ -59,6 +60,8 @@ class ControlSession:
             case ["fault", name, fault, *options]:
                 pairs = [option.partition("=") for option in options]
                 self._witness.fault(name, fault, **{key: float(value) for key, _, value in pairs})
+            case ["input", name, ("0" | "1") as closed]:
+                self._witness.set_input(name, closed=closed == "1")
             case ["wire", name, ("0" | "1") as wrong]:
                 self._witness.wire(name, wrong=wrong == "1")
             case ["power", "1"]:

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 from bench.errors import DefinitionError
 from bench.loading import nearest
 from bench.wall_clock import unix_time_s
+from instruments.virtual.behaviour_base import Behaviour
+from instruments.virtual.behaviour_inputs import InputBoard
+from instruments.virtual.behaviour_relays import RelayBoard
 
 if TYPE_CHECKING:
     from instruments.virtual.bench import VirtualBench
@@ -95,15 +98,30 @@ class Witness:
                 "bench_side_v": round(circuit.bench_side_v(), 4),
                 "bus_v": round(circuit.bus_v(), 4),
                 "disconnect_closed": circuit.disconnect.conducts,
+                "disconnect_coil": self._told_closed(),
+                "disconnect_fallen": circuit.disconnect.fallen,
+                "inputs": self._inputs(),
                 "outputs_on": self._outputs_on(),
                 "bms_closed": sorted(bench.bms.closed),
                 "bms_tripped": list(bench.bms.truth.tripped),
             }
 
     def _outputs_on(self) -> list[str]:
-        instruments = self.bench.instruments
-        behaviours = {name: instruments.behaviour(name) for name in self.bench.definition.instruments}
-        return [name for name, behaviour in behaviours.items() if getattr(behaviour, "on", False)]
+        return [name for name, behaviour in self._behaviours().items() if getattr(behaviour, "on", False)]
+
+    def _behaviours(self) -> dict[str, Behaviour]:
+        """Return what is virtual of the definition's instruments."""
+        virtual = [name for name in self.bench.definition.instruments if name in self.bench.addresses]
+        return {name: self.bench.instruments.behaviour(name) for name in virtual}
+
+    def _told_closed(self) -> bool | None:
+        """Return what the coil of the disconnect's relay says; None where the bench has no such relay board."""
+        board = self._behaviours().get(self.bench.definition.roles.get("disconnect", ""))
+        return board.told_closed if isinstance(board, RelayBoard) else None
+
+    def _inputs(self) -> dict[str, bool]:
+        """Return every safety loop and whether it is closed, whatever its input tells."""
+        return {name: board.closed for name, board in self._behaviours().items() if isinstance(board, InputBoard)}
 
     # -- what may be put wrong -----------------------------------------------------------------------------------
 
@@ -119,6 +137,19 @@ class Witness:
         if fault in NOT_IN_REAL_TIME:
             raise DefinitionError(f"fault {fault}: {NOT_IN_REAL_TIME[fault]}")
         self.bench.instruments.fault(name, fault, **options)
+
+    def set_input(self, name: str, *, closed: bool) -> None:
+        """Open or close the safety loop of an input.
+
+        Raises:
+            DefinitionError: there is no such instrument, or it is no safety input.
+        """
+        known = self._inputs()
+        if name not in known:
+            raise DefinitionError(
+                f"input {name!r}: there is no such safety input{nearest(name, known) or '; this bench has none'}"
+            )
+        self.bench.instruments.set_input(name, closed)
 
     def wire(self, name: str, *, wrong: bool) -> None:
         """Put a wire wrong, or right again.
