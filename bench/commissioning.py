@@ -23,6 +23,9 @@ NEEDED = {
     "reference_meter": ("settings", "sign while charging"),
     "pack_meter": ("settings", "pack voltage"),
     "disconnect": ("moving", "conducting"),
+    "interlock": ("clear", "opens"),
+    "emergency_stop": ("clear", "opens"),
+    "cell_monitor": ("cells", "temperatures"),
 }
 
 

@@ -15,7 +15,7 @@ from bench.clock import Clock, Tick
 from bench.definition import Definition
 from bench.dut import Dut
 from bench.envelope import OVERCURRENT_MARGIN, OVERVOLTAGE_MARGIN, Approach
-from bench.errors import BenchError, Inconclusive, NotDue, OutOfRange, SafetyError
+from bench.errors import BenchError, Inconclusive, NotDue, SafetyError
 from bench.limits import CellLimits, SampleLimits
 from bench.observer import Event, Observers
 from bench.quantities import Direction, finite, show
@@ -30,6 +30,7 @@ from bench.roles import (
     SafetyInput,
     Switch,
 )
+from bench.setpoints import SetpointChecks
 from bench.traces import Traces
 from bench.way_out import SafeReport, StepResult, switch_off, take_way_out
 
@@ -58,7 +59,7 @@ class Guardian(Protocol):
         """Say that everything was told to go off; the test may need a while to notice and to leave."""
 
 
-class Guard:
+class Guard(SetpointChecks):
     """Owns the drivers of one open bench. Tests are handed guarded roles, never these."""
 
     def __init__(
@@ -74,30 +75,22 @@ class Guard:
         cell_monitor: CellMonitor | None = None,
         cell_limits: CellLimits | None = None,
     ) -> None:
-        self.definition = definition
-        self.envelope = definition.envelope
-        self.aborted: str | None = None
-        self._clock = clock
+        super().__init__(definition, clock, power, inputs or {}, cell_limits)
         self._observers = observers
         self._traces = traces
-        self._power = power
         self._disconnect = disconnect
         self._reference: Reference | None = None
         self._dut: Dut | None = None
         self._ticks: list[Tick] = []
-        self._inputs = dict(inputs or {})
         self._cell_monitor = cell_monitor
-        self._cell_limits = cell_limits
         self._cells_at_s: float | None = None
         self._limits = SampleLimits(self.envelope, 0.001 * definition.topology.reference_shunt.range_a)
         self._rounds = 0
         self._provoking = False
         self._conducts = 0
-        self._commanded: dict[tuple[str, Direction], tuple[float, float]] = {}  # magnitude, and when
         self._stopping: tuple[str, float] | None = None  # how, and since when
         declared = definition.safety.stop_latency
         self.stop_latency_s = {} if declared is None else declared.model_dump()
-        self.breach: str | None = None
         self.guardian: Guardian | None = None
 
     @property
@@ -139,78 +132,6 @@ class Guard:
                 instrument.set_sink_overcurrent_protection(limits[Direction.DISCHARGE])
                 done.append(f"{role}: over-current {limits[Direction.DISCHARGE]:.1f} A discharge")
         return done
-
-    def limit_a(self, direction: Direction) -> float:
-        """Return the envelope's current in a direction, a magnitude in amperes."""
-        return self.envelope.current_a(direction)
-
-    # -- setpoints (bench.guarded.Checks) ------------------------------------------------------------------------
-
-    def check_voltage(self, role: str, voltage_v: float) -> None:
-        """Refuse a voltage outside the envelope; 0 V and up is allowed, since a sink may be told to pull low."""
-        if not 0.0 <= voltage_v <= self.envelope.max_v:
-            raise OutOfRange(
-                f"{role}: {voltage_v:g} V is outside the envelope of bench {self.definition.name}, "
-                f"0 to {self.envelope.max_v:g} V; nothing was sent"
-            )
-
-    def check_current(self, role: str, direction: Direction, current_a: float) -> None:
-        """Refuse a current outside the envelope."""
-        limit_a = self.limit_a(direction)
-        if not 0.0 <= current_a <= limit_a:
-            raise OutOfRange(
-                f"{role}: {current_a:g} A {direction.word} is outside the envelope of bench "
-                f"{self.definition.name}, 0 to {limit_a:g} A; nothing was sent"
-            )
-        if direction is Direction.CHARGE and current_a > 0 and self._cell_limits and self._cell_limits.too_low:
-            raise SafetyError(f"{role}: {self._cell_limits.too_low}; such a cell is never charged again")
-        self._check_slope(role, direction, current_a)
-
-    def _check_slope(self, role: str, direction: Direction, current_a: float) -> None:
-        """Refuse a setting that rises faster than the envelope allows; falling is always allowed."""
-        slope = self.envelope.slope_a_per_s
-        now_s = self._clock.now()
-        before_a, at_s = self._commanded.get((role, direction), (0.0, now_s))
-        if slope is not None and current_a > before_a + slope * (now_s - at_s) + 1e-9:
-            raise OutOfRange(
-                f"{role}: from {before_a:g} to {current_a:g} A {direction.word} in {now_s - at_s:.3g} s is faster "
-                f"than envelope.slope_a_per_s = {slope:g} A/s on bench {self.definition.name}; ramp it (nothing sent)"
-            )
-        self._commanded[role, direction] = (current_a, now_s)
-
-    def before_output_on(self, role: str) -> None:
-        """Refuse to let source and sink drive at once, or to energise after a breach or abort."""
-        if self.breach:
-            raise SafetyError(f"{role}: not switched on after a breach of the envelope: {self.breach}")
-        if self.aborted:
-            raise SafetyError(
-                f"{role}: not switched on after the abort of {self.aborted}; begin a new provocation or end the test"
-            )
-        for other, instrument in self._power.items():
-            if other != role and instrument.is_output_on():
-                raise SafetyError(f"{role}: {other} is still on; only one of source and sink may drive")
-        self.require_clear(f"{role} was not switched on")
-
-    def before_contact_closes(self, name: str) -> None:
-        """Refuse to close the disconnect after a breach, or while a safety input is open."""
-        if self.breach:
-            raise SafetyError(f"{name}: not closed after a breach of the envelope: {self.breach}")
-        self.require_clear(f"{name} was not closed")
-
-    def require_clear(self, otherwise: str) -> None:
-        """Ask interlock and emergency stop now.
-
-        Raises:
-            SafetyError: one of them is open.
-            InstrumentError: one of them cannot be read.
-        """
-        for role, part in self._inputs.items():
-            if not part.is_clear():
-                raise SafetyError(f"{role.replace('_', ' ')} ({part.name}) is open: {otherwise}; {self._how(role)}")
-
-    def _how(self, role: str) -> str:
-        words = self.definition.interlock if role == "interlock" else self.definition.emergency_stop
-        return f"look at: {words}" if words else "look at door, button and its wires"
 
     # -- the watch ---------------------------------------------------------------------------------------------
 
@@ -269,6 +190,13 @@ class Guard:
         closed = self._sample("disconnect", partial(_closed, disconnect))
         if closed is None or current_a is None:
             return
+        if self._contact_closed and not closed:
+            self._contact_closed = False
+            self._breach(
+                f"{disconnect.name} opened although nobody told it to (its watchdog, the interlock's wire, or its coil "
+                "lost power)",
+                "the disconnect opened by itself",
+            )
         flows = abs(current_a) >= self._witness().off_limit_a
         self._conducts = self._conducts + 1 if flows and not closed else 0
         if self._conducts >= CONDUCTS_LOOKS:
@@ -376,6 +304,7 @@ class Guard:
         self._acting()
         self._stopping = ("disconnect_s" if blind else "outputs_off_s", self._clock.now())
         self._commanded.clear()
+        self._contact_closed = self._contact_closed and not (blind or disconnect_too)
         results = switch_off(self._clock, self._power, self._disconnect, blind=blind, disconnect_too=disconnect_too)
         if self.guardian is not None:
             self.guardian.opened()

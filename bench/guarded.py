@@ -38,6 +38,9 @@ class Checks(Protocol):
     def before_contact_closes(self, name: str) -> None:
         """Refuse to close the disconnect after a breach, or while a safety input is open."""
 
+    def contact_moved(self, closed: bool) -> None:
+        """Remember what the disconnect was told, and did."""
+
 
 class Guarded:
     """A role behind the guard. Has the methods of its driver."""
@@ -92,9 +95,11 @@ class GuardedSwitch:
         """
         self._checks.before_contact_closes(self.name)
         self._driver.close_contact()
+        self._checks.contact_moved(True)
 
     def open_contact(self) -> None:
         """Open the contact and ask whether it opened."""
+        self._checks.contact_moved(False)
         self._driver.open_contact()
 
     def is_closed(self) -> bool:

@@ -26,13 +26,14 @@ REVERSED_V = 1.0  # a terminal voltage below minus this is a swapped lead, not a
 
 
 def largest_current_a(stand: Stand, direction: Direction) -> float:
-    """Return the largest current the bench can force in a direction: envelope and ratings, in amperes."""
+    """Return the largest current in a direction, in amperes: the least of envelope, its power, and rating."""
     part = driver_of(stand, direction)
     ratings = part.get_ratings()
     quadrant = ratings.source_current_a if direction is Direction.CHARGE else ratings.sink_current_a
     if quadrant is None:
         raise InstrumentError(f"{part.name} cannot {direction.word}")
-    return min(quadrant.high, stand.guard.limit_a(direction))
+    envelope = stand.definition.envelope
+    return min(quadrant.high, envelope.current_a(direction), envelope.max_w / envelope.max_v)
 
 
 def driver_of(stand: Stand, direction: Direction) -> PowerInstrument:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import stimulus
+from bench.admission import Admission
 from bench.definition import Definition
 from bench.errors import ReadingError
 from bench.frames import CanFrame
@@ -15,6 +16,7 @@ from bench.observer import Event, Observers
 from bench.polarity import PolarityStep, check_polarity
 from bench.profile import Profile
 from bench.quantities import Direction, show
+from bench.reach import unreachable
 from bench.roles import Dialogue
 from bench.stand import Stand
 from bench.wall_clock import utc_now
@@ -83,7 +85,14 @@ class _Told:
         return [event.text.removeprefix(begin).strip() for event in self.events if event.text.startswith(begin)]
 
 
-def check_bench(definition: Definition, profile: Profile, *, seed: int = 1, lab: Path | None = None) -> Check:
+def check_bench(
+    definition: Definition,
+    profile: Profile,
+    *,
+    seed: int = 1,
+    lab: Path | None = None,
+    admission: Admission | None = None,
+) -> Check:
     """Open a bench, look at everything, force a few amperes each way, and leave it safely.
 
     Raises:
@@ -91,14 +100,13 @@ def check_bench(definition: Definition, profile: Profile, *, seed: int = 1, lab:
     """
     told = _Told()
     check = Check(definition.name, profile.name, definition.bench.simulated)
-    with open_stand(definition, profile, observers=Observers(told), seed=seed, lab=lab) as stand:
+    with open_stand(definition, profile, observers=Observers(told), seed=seed, lab=lab, admission=admission) as stand:
         _instruments(stand, check)
         _bms(stand, told, check)
         check.add("protection", "; ".join(told.notes("protection")))
         if watchdogs := told.notes("watchdog"):  # on the wall clock
             check.add("watchdog", "; ".join(watchdogs))
-        interlock, stop = definition.interlock or "not declared", definition.emergency_stop or "not declared"
-        check.add("interlock", f"{interlock}; emergency stop {stop}")
+        _safety(stand, profile, check)
         check.add("zero", "; ".join(told.notes("reference zero")))
         for step in check_polarity(stand):
             _polarity(stand, step, check)
@@ -123,6 +131,26 @@ def _instruments(stand: Stand, check: Check) -> None:
             calibration = f"calibrated to {due}"
         who = f"{identity.maker} {identity.model}, {section.address}, serial {identity.serial or 'unknown'}"
         check.add(role.replace("_", " "), f"{name}: {who}; {calibration}", remark)
+
+
+def _safety(stand: Stand, profile: Profile, check: Check) -> None:
+    """Interlock and emergency stop as they read now, what watches the cells, and what cannot be reached."""
+    definition = stand.definition
+    for role, words in (("interlock", definition.interlock), ("emergency_stop", definition.emergency_stop)):
+        if role in definition.roles:
+            found = f"{definition.roles[role]} reads closed; {words or 'how it is wired is not declared'}"
+        else:
+            found = f"{words or 'not declared'}; the bench does not see it (no roles.{role})"
+        check.add(role.replace("_", " "), found)
+    envelope = definition.envelope
+    if "cell_monitor" not in definition.roles:
+        check.add(
+            "cells",
+            f"only the pack's voltage is watched; {envelope.min_degc:g} to {envelope.max_degc:g} degC and single cells "
+            "are not (no roles.cell_monitor)",
+        )
+    for text in unreachable(definition, profile):
+        check.add("envelope", text, f"not every protection can be tested: {text}")
 
 
 def _bms(stand: Stand, told: _Told, check: Check) -> None:

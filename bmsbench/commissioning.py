@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from bench.admission import Admission
 from bench.bench_lock import hold_bench
 from bench.commissioning import Commissioning, ContactLine
-from bench.definition import Definition, check_simulated
+from bench.definition import FILE, Definition
 from bench.dut import Dut
 from bench.errors import BenchError, DefinitionError, SafetyError
 from bench.loading import nearest
@@ -24,16 +25,25 @@ from bench.wall_clock import WallClock, utc_now
 from bench.way_out import SafeReport, take_way_out
 from bench.wiring_confirmation import content_hash
 from bmsbench.commissioning_world import Wanted, World
-from bmsbench.driver_digest import driver_digest
 from instruments import catalogue
-from instruments.checks import FOLDER_OF_ROLE
+from instruments.checks import FOLDER_OF_ROLE, NAMELESS, check_admitted, check_fit
 from instruments.commissioning import contact_power
+from instruments.commissioning_inputs import contact_input, contact_monitor
 from instruments.commissioning_parts import contact_meter, contact_switch, make_ready
+from instruments.driver_digest import driver_digest
 from instruments.first_contact import ContactSheet, Place
 from instruments.links.opening import open_link
-from instruments.stand import POWER_ROLES, check_fit
+from instruments.stand import POWER_ROLES
 
 METERS = ("reference_meter", "pack_meter")
+CONTACTS = {
+    "reference_meter": contact_meter,
+    "pack_meter": contact_meter,
+    "disconnect": contact_switch,
+    "interlock": contact_input,
+    "emergency_stop": contact_input,
+    "cell_monitor": contact_monitor,
+}
 
 
 def role_of(definition: Definition, target: str) -> str:
@@ -61,16 +71,19 @@ def commission(
     *,
     lab: Path | None = None,
     press_local: Callable[[], None] | None = None,
+    move_loop: Callable[[bool], None] | None = None,
+    admission: Admission | None = None,
 ) -> Commissioning:
     """Meet one instrument of a bench for the first time; the bench is left safely, whatever was found.
 
-    `press_local` asks a person to press LOCAL at a real instrument, and returns when that was done.
+    `press_local` asks a person to press LOCAL at a real instrument, and returns when that was done; `move_loop` to open
+    (False) or close (True) the loop of a safety input. Hardware is met only with its `admission`.
 
     Raises:
         DefinitionError: the target, the fault or the files are wrong; nothing was opened.
         BenchError: the rest of the bench is not fit for it, is quarantined, or somebody else has it.
     """
-    check_simulated(definition)
+    check_admitted(definition, admission)
     role = role_of(definition, wanted.target)
     if wanted.connected == "pack":
         check_fit(definition, profile)
@@ -84,6 +97,7 @@ def commission(
         stack.enter_context(hold_bench(definition))
         world = World(definition, profile, wanted, name, stack)
         world.press_local = world.press_local or press_local
+        world.move_loop = world.move_loop or move_loop
         parts: dict[str, Any] = {}
         for each in sorted(definition.roles, key=lambda one: one == role):  # the one to be judged comes last
             opening = partial(_open, world, each, lab)
@@ -123,7 +137,7 @@ def _open(world: World, role: str, lab: Path | None) -> Any:
     name = world.definition.roles[role]
     section = world.definition.instruments[name]
     options = dict(section.options)
-    if role == "disconnect" and section.serial:
+    if role in NAMELESS and section.serial and not section.address.startswith(FILE):
         options.setdefault("serial", section.serial)
     driver = catalogue.load(FOLDER_OF_ROLE[role], section.driver, lab / "drivers" if lab else None)
     return driver.open(name, world.where[name], clock=world.clock, record=lambda _: None, options=options)
@@ -145,6 +159,7 @@ def _meet(world: World, role: str, parts: dict[str, Any], sheet: ContactSheet) -
         wanted.connected,
         wanted.resistor_ohm if wanted.connected == "resistor" else None,
         world.press_local,
+        world.move_loop,
     )
     dut: Dut | None = None
 
@@ -162,8 +177,7 @@ def _meet(world: World, role: str, parts: dict[str, Any], sheet: ContactSheet) -
                 disconnect.open_contact()
             if wanted.connected == "pack":
                 dut = stack.enter_context(_bms(world, sheet))
-            contact = contact_power if role in power else contact_switch if role == "disconnect" else contact_meter
-            contact(place, sheet)
+            (contact_power if role in power else CONTACTS[role])(place, sheet)
         except BaseException as problem:
             report = leave()
             lines = "\n".join(report.lines())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from bench.clock import Clock
 from bench.definition import CanBinding, Definition
@@ -41,6 +42,7 @@ class World:
         self.where = {each: section.address for each, section in definition.instruments.items()}
         self.bindings: dict[str, Mapping[str, object]] = {}
         self.press_local: Callable[[], None] | None = None
+        self.move_loop: Callable[[bool], None] | None = None
         self.clock: Clock
         if definition.bench.clock == "wall":
             if wanted.fault != "none":
@@ -61,6 +63,8 @@ class World:
         stack.callback(virtual.close)
         self.where.update(virtual.addresses)
         virtual.instruments.fault(name, wanted.fault)
+        if name in (definition.roles.get("interlock"), definition.roles.get("emergency_stop")):
+            self.move_loop = partial(virtual.instruments.set_input, name)
         if "remote_lost" in virtual.instruments.behaviour(name).own_faults and wanted.fault != "remote_lost":
             self.press_local = lambda: _press(virtual, name, wanted.fault)
 

@@ -1,11 +1,14 @@
-"""What can be known to be wrong before anything is opened: drivers and databases."""
+"""What can be known to be wrong before anything is opened: drivers, databases, limits, admission."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bench.definition import Definition
+from bench.admission import Admission
+from bench.definition import Definition, check_simulated
+from bench.envelope import check_against_profile
 from bench.errors import DefinitionError
+from bench.loading import nearest
 from bench.profile import CanDbcLink, Profile
 from instruments import catalogue
 
@@ -20,6 +23,7 @@ FOLDER_OF_ROLE = {
     "emergency_stop": "safety_inputs",
     "cell_monitor": "cell_monitors",
 }
+NAMELESS = ("disconnect", "interlock", "emergency_stop")  # boards that cannot say who they are: the definition does
 
 
 def check_before_opening(definition: Definition, profile: Profile, lab: Path | None = None) -> None:
@@ -39,3 +43,35 @@ def check_before_opening(definition: Definition, profile: Profile, lab: Path | N
             from instruments.links.dbc import DbcMap
 
             DbcMap(profile, name)
+
+
+def check_fit(definition: Definition, profile: Profile) -> None:
+    """Make sure that a bench and a BMS fit together, before anything is opened.
+
+    Raises:
+        DefinitionError: a link is missing, or the envelope leaves the BMS's absolute maxima.
+    """
+    where = definition.source.name or definition.name
+    for name in profile.links:
+        if name not in definition.links:
+            raise DefinitionError(
+                f"{where}, links: BMS {profile.name} needs a link {name!r}{nearest(name, definition.links)}"
+            )
+    check_against_profile(definition.envelope, profile, where)
+
+
+def check_admitted(definition: Definition, admission: Admission | None) -> None:
+    """Let pass a simulated bench that cannot reach hardware, and hardware only with its own admission.
+
+    Raises:
+        DefinitionError: neither; nothing was opened.
+    """
+    check_simulated(definition)
+    if definition.bench.simulated:
+        return
+    if admission is None:
+        raise DefinitionError(
+            f"{definition.source.name or definition.name}, bench.simulated: false. Hardware is opened only after "
+            "bench.admission.admit, which 'bmsbench run', 'check' and 'commission' ask for it"
+        )
+    admission.check(definition)

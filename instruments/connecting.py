@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bench.clock import wait_until
-from bench.errors import WiringError
+from bench.errors import SafetyError, WiringError
 from bench.stand import Stand
 
 PRESET_A = 2.0  # current limit while the bus is brought to the pack's voltage
 PRESET_WITHIN_V = 1.0
 PRESET_TIMEOUT_S = 3.0
+PULL_A = 2.0  # drawn from a bus that stands at the pack's voltage
+PULLED_V = 3.0  # by so much an empty one falls
 
 
 def connect_pack(stand: Stand) -> None:
@@ -26,10 +28,62 @@ def connect_pack(stand: Stand) -> None:
     if not low_v <= pack_v <= high_v:
         look = "; + and - of the pack or of its meter are swapped" if pack_v < 0 else ""
         raise WiringError(f"the pack reads {pack_v:.2f} V, the envelope allows {low_v:g} to {high_v:g} V{look}")
+    _refuse_welded(stand, pack_v)
     _preset_bus(stand, pack_v)
     stand.disconnect.close_contact()
     _end_preset(stand)
     stand.note(f"disconnect closed at {pack_v:.2f} V on both sides")
+
+
+def _refuse_welded(stand: Stand, pack_v: float) -> None:
+    """A bus at the pack's voltage behind an open disconnect: charge that was left there, or a contact that conducts?
+
+    It is asked by drawing a little from the bus: its capacitors are empty in a moment, a pack is not.
+
+    Raises:
+        SafetyError: the disconnect reports open and conducts.
+    """
+    part = stand.bidirectional or stand.load
+    if part is None or stand.disconnect is None or abs(part.measure_voltage() - pack_v) > PRESET_WITHIN_V:
+        return
+    if stand.bidirectional is not None:
+        stand.bidirectional.set_source_current(0.0)
+        stand.bidirectional.set_sink_current(PULL_A)
+        stand.bidirectional.set_voltage(0.0)
+    elif stand.load is not None:
+        stand.load.set_current(PULL_A)
+    flowed_a = 0.0
+
+    def empty() -> bool:
+        nonlocal flowed_a
+        flowed_a = stand.reference.current()
+        return part.measure_voltage() < pack_v - PULLED_V or flowed_a < -0.5 * PULL_A
+
+    part.output_on()
+    try:
+        ended = wait_until(stand.clock, empty, timeout_s=PRESET_TIMEOUT_S, poll_s=0.02)
+    finally:
+        _stop_pulling(stand)
+    if flowed_a < -0.5 * PULL_A:
+        raise SafetyError(
+            f"{stand.disconnect.name} reports open, but {PULL_A:g} A drawn from the bus came out of the pack "
+            f"(reference {flowed_a:+.2f} A): its contact conducts all the same, welded or bridged; nothing was "
+            "connected"
+        )
+    if ended is None:
+        raise WiringError(
+            f"the bus stands at the pack's {pack_v:.2f} V behind an open disconnect, and {part.name} could not draw it "
+            "down; look at its power leads, and for another source on the bus"
+        )
+
+
+def _stop_pulling(stand: Stand) -> None:
+    if stand.bidirectional is not None:
+        stand.bidirectional.set_sink_current(0.0)
+        stand.bidirectional.output_off()
+    elif stand.load is not None:
+        stand.load.set_current(0.0)
+        stand.load.output_off()
 
 
 def _preset_bus(stand: Stand, pack_v: float) -> None:

@@ -12,8 +12,9 @@ from bench.dut import Dut
 from bench.observer import Observers
 from bench.profile import Profile
 from bench.wall_clock import WallClock
+from instruments.checks import check_fit
 from instruments.links.opening import open_link
-from instruments.stand import check_fit, open_stand
+from instruments.stand import open_stand
 
 
 @contextlib.contextmanager

@@ -29,7 +29,8 @@ class Place:
     """A bench on which one instrument is met for the first time.
 
     `part` is its driver itself, behind no guard: what is judged is the driver. `press_local` takes remote control
-    away from the instrument as its front panel does, where somebody or something can.
+    away from the instrument as its front panel does, where somebody or something can; `move_loop` opens (False) and
+    closes (True) the loop of a safety input.
     """
 
     definition: Definition
@@ -42,6 +43,7 @@ class Place:
     connected: Connected
     resistor_ohm: float | None = None
     press_local: Callable[[], None] | None = None
+    move_loop: Callable[[bool], None] | None = None
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from bench.clock import wait_until
-from bench.definition import Definition, check_simulated
+from bench.definition import FILE, Definition, check_simulated
 from bench.errors import ConnectionLost, InstrumentTimeout
 from bench.observer import Observers
 from bench.reference import Reference
@@ -21,7 +21,7 @@ from bench.roles import HasWatchdog, PowerInstrument, Switch, VoltageMeter
 from bench.wall_clock import WallClock
 from bench.way_out import SafeReport, Step, StepResult, run_stage, switch_off, take_way_out
 from instruments import catalogue
-from instruments.checks import FOLDER_OF_ROLE
+from instruments.checks import FOLDER_OF_ROLE, NAMELESS
 
 OPENING_S = 6.0
 AT_ONCE_S = 1.5  # what has not answered by then may take seconds: then the disconnect does not wait for it
@@ -85,7 +85,7 @@ def make_safe(
         name = definition.roles[role]
         section = definition.instruments[name]
         options = dict(section.options)
-        if role == "disconnect" and section.serial:
+        if role in NAMELESS and section.serial and not section.address.startswith(FILE):
             options.setdefault("serial", section.serial)
         until_s = clock.now() + patience_s
         while True:

@@ -11,14 +11,13 @@ from typing import Any, cast
 from bench.admission import Admission
 from bench.bench_lock import hold_bench
 from bench.clock import Clock
-from bench.definition import CanBinding, Definition, check_simulated
+from bench.definition import FILE, CanBinding, Definition
 from bench.dut import Dut
-from bench.envelope import OVERCURRENT_MARGIN, check_against_profile
+from bench.envelope import OVERCURRENT_MARGIN
 from bench.errors import BenchError, DefinitionError, InstrumentError, SafetyError
 from bench.guard import Guard
 from bench.guarded import Guarded, GuardedSwitch
 from bench.limits import CellLimits
-from bench.loading import nearest
 from bench.observer import Observers
 from bench.profile import Profile
 from bench.quantities import Direction, show
@@ -43,7 +42,7 @@ from bench.stand import Stand
 from bench.traces import Traces
 from bench.wall_clock import WallClock
 from instruments import catalogue
-from instruments.checks import FOLDER_OF_ROLE
+from instruments.checks import FOLDER_OF_ROLE, NAMELESS, check_admitted, check_fit
 from instruments.connecting import connect_pack
 from instruments.guarding import GuardianProcess
 from instruments.links.opening import open_link
@@ -133,49 +132,6 @@ def open_stand(
         _leave(stand, "end of test", None, guardian)
 
 
-def check_fit(definition: Definition, profile: Profile) -> None:
-    """Make sure that a bench and a BMS fit together, before anything is opened.
-
-    Raises:
-        DefinitionError: a link is missing, or the envelope leaves the BMS's absolute maxima.
-    """
-    where = definition.source.name or definition.name
-    for name in profile.links:
-        if name not in definition.links:
-            raise DefinitionError(
-                f"{where}, links: BMS {profile.name} needs a link {name!r}{nearest(name, definition.links)}"
-            )
-    check_against_profile(definition.envelope, profile, where)
-
-
-def check_admitted(definition: Definition, admission: Admission | None) -> None:
-    """Let pass a simulated bench that cannot reach hardware, and hardware only with its own admission.
-
-    Raises:
-        DefinitionError: neither; nothing was opened.
-    """
-    check_simulated(definition)
-    if definition.bench.simulated:
-        return
-    if admission is None:
-        raise DefinitionError(
-            f"{definition.source.name or definition.name}, bench.simulated: false. Hardware is opened only after "
-            "bench.admission.admit, which 'bmsbench run', 'check' and 'commission' ask for it"
-        )
-    admission.check(definition)
-
-
-def _check_serials(stand: Stand, admission: Admission) -> None:
-    for role, identity in stand.identities.items():
-        name = stand.definition.roles[role]
-        known = admission.serials.get(name)
-        if known is not None and identity.serial != known:
-            raise InstrumentError(
-                f"{name}: serial {identity.serial!r} answers, but {known!r} was commissioned on this bench; commission "
-                "the one that is here now"
-            )
-
-
 def check_defects(definition: Definition, profile: Profile, defects: tuple[str, ...]) -> None:
     """Make sure that defects can be given to the BMS of this bench, and mean something for it.
 
@@ -192,6 +148,17 @@ def check_defects(definition: Definition, profile: Profile, defects: tuple[str, 
     from instruments.virtual.defects import choose_defects
 
     choose_defects(defects, profile)
+
+
+def _check_serials(stand: Stand, admission: Admission) -> None:
+    for role, identity in stand.identities.items():
+        name = stand.definition.roles[role]
+        known = admission.serials.get(name)
+        if known is not None and identity.serial != known:
+            raise InstrumentError(
+                f"{name}: serial {identity.serial!r} answers, but {known!r} was commissioned on this bench; commission "
+                "the one that is here now"
+            )
 
 
 def _world(
@@ -236,7 +203,7 @@ def _open_drivers(
         section = definition.instruments[name]
         driver = catalogue.load(FOLDER_OF_ROLE[role], section.driver, lab / "drivers" if lab else None)
         options = dict(section.options)
-        if role == "disconnect" and section.serial:
+        if role in NAMELESS and section.serial and not section.address.startswith(FILE):
             options.setdefault("serial", section.serial)
         instrument = driver.open(name, where[name], clock=clock, record=watchers.dialogue, options=options)
         opened.drivers[role] = instrument

@@ -9,12 +9,16 @@ import click
 
 
 @click.command("check")
-@click.option("--bench", default="virtual", show_default=True, metavar="B", help="bench definition, by name or path")
+@click.option("--bench", metavar="B", help="bench definition, by name or path (default: virtual)")
 @click.option("--bms", default="foxbms_2", show_default=True, metavar="P", help="BMS profile, by name or path")
 @click.option("--seed", default=1, show_default=True, type=int, metavar="N", help="of a virtual bench")
 @click.option("--lab", type=click.Path(path_type=Path), envvar="BMSBENCH_LAB", help="the lab's own folder")
+@click.option("--operator", default="", metavar="NAME", help="who is at the bench, where it is hardware")
+@click.option("--unattended", is_flag=True, help="nobody is at the bench: hardware then needs interlock and disconnect")
 @click.option("--json", "as_json", is_flag=True, help="print what was found as JSON")
-def command(bench: str, bms: str, seed: int, lab: Path | None, as_json: bool) -> int:
+def command(
+    bench: str | None, bms: str, seed: int, lab: Path | None, operator: str, unattended: bool, as_json: bool
+) -> int:
     """Open a bench, name every instrument, hear the BMS, force a few amperes each way, and leave it safely.
 
     Forces at most 20 A each way for about two seconds. Exit status: 0 the bench may run, 2 a file is wrong,
@@ -22,17 +26,21 @@ def command(bench: str, bms: str, seed: int, lab: Path | None, as_json: bool) ->
     """
     from bench.definition import find_definition, load_definition
     from bench.profile import find_profile, load_profile
+    from bmsbench.at_the_bench import admit_here
     from bmsbench.checking import check_bench
     from bmsbench.columns import paragraph
     from instruments.checks import check_before_opening
 
-    definition = load_definition(find_definition(bench, lab))
+    definition = load_definition(find_definition(bench or "virtual", lab))
     profile = load_profile(find_profile(bms, lab))
     check_before_opening(definition, profile, lab=lab)
     if not as_json:
         kind = "simulated: no hardware is touched" if definition.bench.simulated else "HARDWARE"
         click.echo(f"bench {definition.name} ({kind}), BMS {profile.name}: opening it, at most 20 A each way", err=True)
-    check = check_bench(definition, profile, seed=seed, lab=lab)
+    admission = admit_here(
+        definition, profile, named=bench is not None, lab=lab, unattended=unattended, operator=operator
+    )
+    check = check_bench(definition, profile, seed=seed, lab=lab, admission=admission)
     if as_json:
         click.echo(json.dumps(check.as_dict(), indent=2, ensure_ascii=False))
         return 0

@@ -41,6 +41,7 @@ def command(
     from bench.commissioning import store_commissioning
     from bench.definition import find_definition, load_definition
     from bench.profile import find_profile, load_profile
+    from bmsbench.at_the_bench import admit_here
     from bmsbench.columns import paragraph, table
     from bmsbench.commissioning import commission, role_of
     from bmsbench.commissioning_world import Wanted
@@ -54,12 +55,21 @@ def command(
     passive = Wanted(target, "short" if short else "resistor", resistor, fault, seed)
     wanted = passive if short or resistor is not None else Wanted(target, "pack", None, fault, seed)
     role = role_of(definition, target)
+    admission = admit_here(definition, profile, named=True, lab=lab, first_contact=True)
     if not as_json:
         kind = "simulated: no hardware is touched" if definition.bench.simulated else "HARDWARE"
         name = definition.roles[role]
         click.echo(f"bench {definition.name} ({kind}): meeting {name} ({role}) on {wanted}, at most 10 A", err=True)
     watched = sys.stdin.isatty() and definition.bench.clock == "wall"
-    record = commission(definition, profile, wanted, lab=lab, press_local=_press_local if watched else None)
+    record = commission(
+        definition,
+        profile,
+        wanted,
+        lab=lab,
+        press_local=_press_local if watched else None,
+        move_loop=_move_loop if watched else None,
+        admission=admission,
+    )
     path = store_commissioning(record)
     status = 0 if record.commissioned else 10
     if as_json:
@@ -84,3 +94,8 @@ def command(
 
 def _press_local() -> None:
     click.pause("press LOCAL at the instrument, then any key here ", err=True)
+
+
+def _move_loop(closed: bool) -> None:
+    done = "close the loop again (door, button)" if closed else "open the loop (open the door, press the button)"
+    click.pause(f"{done}, then any key here ", err=True)

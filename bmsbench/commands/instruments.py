@@ -19,8 +19,8 @@ def command(lab: Path | None, as_json: bool) -> None:
     """
     from bench.commissioning import commissionings, seen_words
     from bmsbench.columns import table
-    from bmsbench.driver_digest import driver_digest
     from instruments import catalogue
+    from instruments.driver_digest import driver_digest
 
     drivers = lab / "drivers" if lab else None
     facts = catalogue.scan(drivers)

@@ -170,9 +170,6 @@ def test_a_bench_without_a_disconnect_says_so(tmp_path: Path) -> None:
 
 
 def test_high_voltage_asks_for_covers(tmp_path: Path) -> None:
-    more = ("max_v = 60.0", "max_v = 70.0"), ("[roles]", 'interlock = "door"\n[roles]')
-    text = changed(tmp_path, *more).read_text(encoding="utf-8")
-    # `interlock` is a key of the file itself, so it must come before the first table.
-    path = tmp_path / "mine.toml"
-    path.write_text('interlock = "door"\n' + text.replace('interlock = "door"\n', ""), encoding="utf-8")
+    loop = '[instruments.door]\ndriver = "file_input"\naddress = "file:/tmp/door"\n\n[roles]\ninterlock = "door"\n'
+    path = changed(tmp_path, ("max_v = 60.0", "max_v = 70.0"), ("[roles]\n", loop))
     assert any(item.key == "covers" for item in wiring_items(load_definition(path)))

@@ -10,7 +10,7 @@ import pytest
 from bench.commissioning import commissionings
 from bench.errors import BenchError
 from bmsbench.__main__ import main
-from bmsbench.driver_digest import driver_digest
+from instruments.driver_digest import driver_digest
 from instruments import catalogue
 
 
