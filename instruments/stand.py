@@ -274,7 +274,6 @@ def _assemble(
 def _prepare(stand: Stand, opened: _Open, *, watchdogs: bool) -> None:
     """Take control, see that everything is off and open, judge the zero, program protections, arm watchdogs."""
     definition, drivers = stand.definition, opened.drivers
-    stand.guard.require_clear("nothing was switched on")
     for role in ("reference_meter", "pack_meter"):
         section = definition.instruments[definition.roles[role]]
         meter = cast(VoltageMeter, drivers[role])
@@ -296,12 +295,13 @@ def _prepare(stand: Stand, opened: _Open, *, watchdogs: bool) -> None:
     if stand.disconnect is not None:
         end_watchdog(stand, "disconnect", drivers["disconnect"])
         stand.disconnect.open_contact()
+    stand.guard.require_clear("nothing was switched on")
+    stand.guard.attach(stand.reference, stand.dut)
     _check_zero(stand)
     for line in stand.guard.program_protections():
         stand.note(f"protection {line}, read back")
     if watchdogs:
         arm_watchdogs(stand, stand.guard.switching)
-    stand.guard.attach(stand.reference, stand.dut)
     stand.dut.start()
     stand.guard.start_watch()
 
