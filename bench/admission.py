@@ -126,6 +126,13 @@ def _built(definition: Definition, profile: Profile) -> list[str]:
     missing = []
     if definition.safety.stop_latency is None:
         missing.append("safety.stop_latency: is not declared; 'bmsbench commission' measures it")
+    if "disconnect" in definition.roles:
+        name = definition.roles["disconnect"]
+        if definition.instruments[name].options.get("contact") == "normally_closed":
+            missing.append(
+                f"instruments.{name}.options.contact: 'normally_closed' closes the path when its board loses power; "
+                "wire the normally open contact"
+            )
     if definition.topology.cells != "pack":
         return missing
     if "cell_monitor" not in definition.roles:
