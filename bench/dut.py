@@ -23,7 +23,8 @@ class Dut:
         self.links = dict(links)
         self._clock = clock
         self._observer = observer
-        self.serial = ""  # as read or as the operator said, once `bench.dut_settings.check_dut` has asked
+        self.identified = False  # whether `bench.dut_identity.check_dut` has asked
+        self.serial = ""  # as read then, or as the operator said
         self.settings_changed = False
         self._link_of = {name: self._find_link(signal.link) for name, signal in profile.signals.items()}
 

@@ -25,7 +25,7 @@ def check_dut(stand: Stand, told_serial: str = "") -> None:
     found = facts.get("serial", "")
     if told_serial and found and told_serial != found:
         raise DefinitionError(f"--dut-serial: {told_serial!r} is told, but the BMS says it is {found!r}")
-    dut.serial = told_serial or found
+    dut.identified, dut.serial = True, told_serial or found
     told = {**{fact: f"not known: {why}" for fact, why in why_not.items()}, **facts}
     if dut.serial:
         told["serial"] = dut.serial

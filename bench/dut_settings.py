@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from bench import quarantine
 from bench.dut import Dut
+from bench.dut_identity import check_dut
 from bench.errors import BenchError, DefinitionError, OutOfRange, ProductFailure, SafetyError
 from bench.loading import nearest
 from bench.moved_promises import moved_row, require_sound
@@ -94,11 +95,13 @@ def changed(stand: Stand, values: Mapping[str, float]) -> Iterator[Changed]:
     """
     dut, on_disk = stand.dut, not stand.clock.simulated
     wanted, promises = check_values(stand.profile, values)
+    if not dut.identified:
+        check_dut(stand)
     _require_ready(dut, wanted)
     _outputs_off(stand)
     snapshot = read_settings(dut)
     if on_disk:
-        quarantine.check_dut(dut.serial)
+        quarantine.check_dut(dut.serial)  # once more: it may be long since the bench was opened
         cause = f"a test on bench {stand.definition.name} changed {', '.join(wanted)} and did not put it back"
         quarantine.quarantine_dut(
             dut.serial, snapshot, cause=cause, profile=stand.profile.name, bench=stand.definition.name
