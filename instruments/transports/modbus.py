@@ -235,7 +235,7 @@ class ModbusTransport(Registers, Wire):
 
     def _listen(self, seconds: float) -> None:
         wire = self._client.wire
-        if wire is not None:
+        if wire is not None and self.is_open:  # closed a moment ago, by a time-out: nothing to listen to
             try:
                 data = wire.receive(seconds)
             except TimeoutError:
