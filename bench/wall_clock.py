@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from bench.clock import NS, ClockMisuse, Rank, Tick, to_ns
 
+LONGEST_WAIT_S = 0.5  # on Windows nothing interrupts a wait for a lock: Ctrl-C is seen between two of them
+
 
 def utc_now() -> str:
     """Return the date and time in UTC, ISO 8601, for records: the only reading of the calendar."""
@@ -35,7 +37,8 @@ class WallClock:
 
     A hung instrument can so block the bench's own sampling, but never starve the BMS of its state request.
     A callback that raises stops all callbacks of its thread, and its exception is raised at the owner's next sleep;
-    so a watch that fails leaves the BMS its state request until the way out has asked it to open.
+    so a watch that fails leaves the BMS its state request until the way out has asked it to open. The owner is the
+    thread that made the clock: another one that sleeps, in a step of the way out, must not take the news from it.
     """
 
     simulated = False
@@ -48,6 +51,7 @@ class WallClock:
         self._order = 0
         self._problem: BaseException | None = None
         self._closed = False
+        self._owner = threading.get_ident()
         self._inside = threading.local()
 
     @property
@@ -134,14 +138,15 @@ class WallClock:
     def _wait_until(self, target_ns: int) -> None:
         if self.in_callback:
             raise ClockMisuse("a callback must not sleep: leave the rest to the next tick")
+        owner = threading.get_ident() == self._owner
         with self._changed:
             while True:
-                if (problem := self.take_problem()) is not None:
+                if owner and (problem := self.take_problem()) is not None:
                     raise problem
                 remaining_ns = target_ns - self.now_ns()
                 if remaining_ns <= 0:
                     return
-                self._changed.wait(remaining_ns / NS)
+                self._changed.wait(min(remaining_ns / NS, LONGEST_WAIT_S))
 
     def _schedule(self, cyclic_can: bool) -> None:
         self._inside.callback = True

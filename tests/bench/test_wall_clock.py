@@ -156,6 +156,35 @@ def test_one_callback_that_raises_ends_the_others(clock: WallClock) -> None:
     assert len(ticks) == count
 
 
+def test_only_the_owner_is_told_what_a_callback_raised(clock: WallClock) -> None:
+    """A driver that waits in a step of the way out would swallow it, and the test would never hear of it."""
+    raised, slept = threading.Event(), threading.Event()
+
+    def fail() -> None:
+        raised.set()
+        raise KeyError("the watch cannot see")
+
+    def wait_elsewhere() -> None:
+        raised.wait(10.0)
+        for _ in range(20):
+            clock.sleep(0.01)
+        slept.set()
+
+    thread = threading.Thread(target=wait_elsewhere)
+    thread.start()
+    clock.at(clock.now(), fail)
+    assert slept.wait(10.0), "a sleep in another thread was interrupted by what is the owner's to hear"
+    thread.join(10.0)
+    with pytest.raises(KeyError, match="cannot see"):
+        clock.sleep(10.0)
+
+
+def test_a_long_sleep_is_waited_for_in_bits_and_ends_in_time(clock: WallClock) -> None:
+    begin_s = clock.now()
+    clock.sleep(1.2)
+    assert clock.now() - begin_s >= 1.2
+
+
 def test_a_cancelled_tick_never_runs_again(clock: WallClock) -> None:
     ticks: list[float] = []
     tick = clock.every(0.02, lambda: ticks.append(clock.now()))
