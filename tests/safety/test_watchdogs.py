@@ -20,10 +20,12 @@ _e: type[HasWatchdog] = EaEl9000
 
 FACTS = {facts.name: facts for facts in catalogue.scan()}
 WITH_ONE = sorted(name for name, facts in FACTS.items() if facts.watchdog)
+POWER = [name for name in WITH_ONE if FACTS[name].role in ("supply", "load", "bidirectional")]
+SWITCHES = [name for name in WITH_ONE if FACTS[name].role == "switch"]
 PERIOD_S = 1.0
 
 
-@pytest.fixture(params=WITH_ONE)
+@pytest.fixture(params=POWER)
 def driving(request: pytest.FixtureRequest) -> Iterator[Any]:
     """One driver that has a watchdog, its output on at 20 A."""
     facts = FACTS[request.param]
@@ -44,8 +46,9 @@ def driving(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 def test_it_is_known_which_power_instruments_have_none() -> None:
     power = {name for name, facts in FACTS.items() if facts.role in ("supply", "load", "bidirectional")}
-    assert WITH_ONE == ["ea_el_9000", "ea_psi_9000"]
-    assert power - set(WITH_ONE) == {"ea_psb_9000"}
+    assert POWER == ["ea_el_9000", "ea_psi_9000"]
+    assert power - set(POWER) == {"ea_psb_9000"}
+    assert SWITCHES == ["icpdas_m7000"]
 
 
 def test_fed_with_the_watch_it_does_nothing(driving: Any) -> None:
@@ -100,6 +103,79 @@ def test_a_period_that_it_does_not_have_is_refused(driving: Any, period_s: float
     with pytest.raises(OutOfRange):
         driving.arm_watchdog(period_s)
     assert not driving.is_watchdog_armed()
+
+
+# --- switches ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=SWITCHES)
+def closed(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
+    """One switch that has a watchdog, its contact closed, and the face that it talks to."""
+    facts = FACTS[request.param]
+    driver_class = catalogue.load(facts.folder, facts.name)
+    with start_instrument(facts.name) as face:
+        driver = driver_class.open(
+            "dut",
+            face.address,
+            clock=face.clock,
+            record=lambda dialogue: None,
+            options=getattr(driver_class, "example_options", {}),
+        )
+        driver.close_contact()
+        face.clock.sleep(0.1)
+        assert face.circuit.disconnect.conducts
+        yield driver, face
+        driver.close()
+
+
+def test_fed_with_the_watch_a_switch_stays_closed(closed: tuple[Any, Any]) -> None:
+    driver, face = closed
+    assert not driver.is_watchdog_armed()
+    driver.arm_watchdog(PERIOD_S)
+    assert driver.is_watchdog_armed()
+    for _ in range(30):
+        face.clock.sleep(WATCH_S)
+        assert driver.is_closed()
+    assert face.circuit.disconnect.conducts
+
+
+def test_starved_a_switch_opens_by_itself_and_is_not_believed_closed(closed: tuple[Any, Any]) -> None:
+    driver, face = closed
+    driver.arm_watchdog(PERIOD_S)
+    face.clock.sleep(1.5 * PERIOD_S)
+    assert not face.circuit.disconnect.conducts
+    with pytest.raises(InstrumentError):
+        driver.close_contact()
+    assert not face.circuit.disconnect.conducts
+    driver.open_contact()
+    assert not driver.is_closed()
+
+
+def test_disarmed_a_switch_stays_closed_in_silence(closed: tuple[Any, Any]) -> None:
+    driver, face = closed
+    driver.arm_watchdog(PERIOD_S)
+    driver.disarm_watchdog()
+    assert not driver.is_watchdog_armed()
+    face.clock.sleep(3 * PERIOD_S)
+    assert driver.is_closed()
+    assert face.circuit.disconnect.conducts
+
+
+@pytest.mark.parametrize("period_s", [0.0, 26.0, -1.0, float("nan"), float("inf")])
+def test_a_period_that_a_switch_does_not_have_is_refused(closed: tuple[Any, Any], period_s: float) -> None:
+    driver, _face = closed
+    with pytest.raises(OutOfRange):
+        driver.arm_watchdog(period_s)
+    assert not driver.is_watchdog_armed()
+
+
+def test_a_watchdog_that_does_nothing_is_believed_until_it_is_tried(closed: tuple[Any, Any]) -> None:
+    driver, face = closed
+    driver.arm_watchdog(PERIOD_S)
+    face.fault("watchdog_dead")
+    face.clock.sleep(3 * PERIOD_S)
+    assert driver.is_watchdog_armed()
+    assert face.circuit.disconnect.conducts
 
 
 # --- EA's words ----------------------------------------------------------------------------------------------
