@@ -6,13 +6,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from bench.clock import wait_until
 from bench.errors import BenchError, OutOfRange
 from bench.quantities import Direction, show
+from bench.roles import HasWatchdog
 from instruments.driving import Hand, close_onto, require_dead
 from instruments.first_contact import CannotTell, ContactSheet, Disagrees, Place, identify
 
 READINGS = 20
 PROBE_A = 2.0
+WATCHDOG_S = 1.0
 
 
 def contact_meter(place: Place, sheet: ContactSheet) -> None:
@@ -122,8 +125,9 @@ def contact_switch(place: Place, sheet: ContactSheet) -> None:
         hand.drive(way, min(PROBE_A, hand.level_a(way)))
         try:
             closed_a = place.reference.current()
+            since_s = place.clock.now()
             switch.open_contact()
-            place.clock.sleep(0.2)
+            took_s = hand.time_to_off(since_s)
             open_a = place.reference.current()
         finally:
             hand.off()
@@ -131,10 +135,42 @@ def contact_switch(place: Place, sheet: ContactSheet) -> None:
             raise Disagrees(f"says closed, and only {show(closed_a, 'A')} flows where {PROBE_A:g} A were set")
         if abs(open_a) >= place.reference.off_limit_a:
             raise Disagrees(f"says open, and {show(open_a, 'A')} still flows: a welded contact?")
-        return f"closed: {show(closed_a, 'A')}; open: {show(open_a, 'A')} although the source was still on"
+        found = f"closed: {show(closed_a, 'A')}; open: {show(open_a, 'A')} although the source was still on"
+        if took_s is None:
+            raise CannotTell(f"{found}; how fast it opens was not seen")
+        sheet.figures["stop_latency_s"] = took_s
+        return f"{found}, off {took_s:.3f} s after the command"
+
+    def falls_by_itself() -> str:
+        if not isinstance(switch, HasWatchdog):
+            raise CannotTell("its driver has no watchdog: the contact stays as it is when the bench falls silent")
+        # Drawn from the pack where that is possible: the bus is then empty afterwards, and can be connected again.
+        drain = "load" if "load" in place.power else role
+        puller = Hand(replace(place, role=drain, part=place.power[drain]), sheet)
+        way = Direction.DISCHARGE if Direction.DISCHARGE in puller.directions() else Direction.CHARGE
+        pulling = puller if way in puller.directions() else hand
+        close_onto(hand)
+        pulling.drive(way, min(PROBE_A, pulling.level_a(way)))
+        try:
+            switch.arm_watchdog(WATCHDOG_S)
+            since_s = place.clock.now()
+            if wait_until(place.clock, hand.is_off, timeout_s=3.0 * WATCHDOG_S, poll_s=0.05) is None:
+                raise Disagrees(
+                    f"its watchdog did nothing: armed with {WATCHDOG_S:g} s, {3.0 * WATCHDOG_S:g} s after the bench "
+                    f"fell silent {show(place.reference.current(), 'A')} still flowed"
+                )
+            sheet.figures["watchdog_s"] = took_s = place.clock.now() - since_s
+        finally:
+            pulling.off()
+            place.part.open_contact()
+            switch.disarm_watchdog()
+        if switch.is_watchdog_armed():
+            raise Disagrees("its watchdog is still armed after it was disarmed")
+        return f"armed with {WATCHDOG_S:g} s, the contact opened {took_s:.2f} s after the bench fell silent"
 
     sheet.judge("identity", lambda: identify(place, sheet), essential=True)
     sheet.judge("moving", moves, essential=True)
+    sheet.judge("watchdog", falls_by_itself)
     sheet.judge("conducting", conducts)
 
 

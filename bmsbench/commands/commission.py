@@ -88,6 +88,9 @@ def command(
     else:
         told = f"NOT commissioned{kind}: {failed or 'too little could be tested'}"
     click.echo("\n" + "\n".join(paragraph("", f"{record.instrument} is {told}.", indent=0)))
+    if (stop_s := record.figures.get("stop_latency_s")) is not None:
+        key = "disconnect_s" if record.role == "disconnect" else "outputs_off_s"
+        click.echo(f"measured: {stop_s:.3f} s to stop; [safety.stop_latency] {key} must not be less on this bench")
     click.echo(f"evidence: {path}")
     return status
 

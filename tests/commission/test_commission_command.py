@@ -10,8 +10,8 @@ import pytest
 from bench.commissioning import commissionings
 from bench.errors import BenchError
 from bmsbench.__main__ import main
-from instruments.driver_digest import driver_digest
 from instruments import catalogue
+from instruments.driver_digest import driver_digest
 
 
 def stored(state: Path) -> list[Path]:
