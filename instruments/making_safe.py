@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from bench.clock import wait_until
 from bench.definition import FILE, Definition, check_simulated
-from bench.errors import ConnectionLost, InstrumentTimeout
+from bench.errors import ConnectionLost, InstrumentError
 from bench.observer import Observers
 from bench.reference import Reference
 from bench.roles import HasWatchdog, PowerInstrument, Switch, VoltageMeter
@@ -82,57 +82,74 @@ def make_safe(
     drivers: dict[str, Any] = {}
 
     def open_one(role: str) -> str:
-        name = definition.roles[role]
-        section = definition.instruments[name]
-        options = dict(section.options)
-        if role in NAMELESS and section.serial and not section.address.startswith(FILE):
-            options.setdefault("serial", section.serial)
         until_s = clock.now() + patience_s
         while True:
             try:
-                driver = found_kinds[role].open(
-                    name, section.address, clock=clock, record=watchers.dialogue, options=options
-                )
-                break
-            except (ConnectionLost, InstrumentTimeout):
+                drivers[role] = _reach(definition, role, found_kinds[role], clock, watchers)
+            except InstrumentError:  # one that answered with garbage may answer well the next time
                 if clock.now() >= until_s:
                     raise
                 clock.sleep(AGAIN_S)
-        if role in POWER_ROLES:
-            driver.take_control()
-        elif section.measuring is not None:
-            driver.set_range(section.measuring.range_v)
-            driver.set_integration(section.measuring.power_line_cycles)
-        drivers[role] = driver
-        return f"{name} answers"
+            else:
+                return f"{definition.roles[role]} answers"
 
     try:
         steps: list[Step] = [(role, partial(open_one, role)) for role in definition.roles]
         opened = run_stage(clock, "reached", steps, deadline_s=AT_ONCE_S if patience_s else OPENING_S)
         if patience_s and not all(result.done for result in opened):
-            early = cast("Switch | None", drivers.get("disconnect"))
-            opened += switch_off(clock, {}, early, blind=True)
-            again: list[Step] = [(role, partial(_wait_for, clock, drivers, role)) for role in definition.roles]
+            early = dict(drivers)
+            disconnect = cast("Switch | None", early.get("disconnect"))
+            opened += switch_off(clock, _power_of(early), disconnect, blind=True)
+            late = [role for role in definition.roles if role not in early]
+            again: list[Step] = [(role, partial(_wait_for, clock, drivers, role)) for role in late]
             reached = run_stage(clock, "reached", again, deadline_s=patience_s + OPENING_S)
-            opened = [result for result in opened if result.stage != "reached"] + reached
+            opened = [result for result in opened if result.stage != "reached" or result.done] + reached
         found = dict(drivers)
-        power = {role: cast(PowerInstrument, found[role]) for role in POWER_ROLES if role in found}
         reference = None
         if "reference_meter" in found and "pack_meter" in found:
             reference = Reference(
                 definition, cast(VoltageMeter, found["reference_meter"]), cast(VoltageMeter, found["pack_meter"])
             )
-        report = take_way_out(clock, power, cast("Switch | None", found.get("disconnect")), None, reference)
+        report = take_way_out(clock, _power_of(found), cast("Switch | None", found.get("disconnect")), None, reference)
         return _disarm(clock, found, _judge(opened, report))
     finally:
-        for driver in drivers.values():
+        for driver in list(drivers.values()):  # one that was too late may still come
             driver.close()
         clock.close()
 
 
+def _reach(definition: Definition, role: str, kind: type[Any], clock: WallClock, watchers: Observers) -> Any:
+    """Open one instrument and take control of it; one that refuses is closed again, so that its place is free."""
+    name = definition.roles[role]
+    section = definition.instruments[name]
+    options = dict(section.options)
+    if role in NAMELESS and section.serial and not section.address.startswith(FILE):
+        options.setdefault("serial", section.serial)
+    driver = kind.open(name, section.address, clock=clock, record=watchers.dialogue, options=options)
+    try:
+        if role in POWER_ROLES:
+            driver.take_control()
+        elif section.measuring is not None:
+            driver.set_range(section.measuring.range_v)
+            driver.set_integration(section.measuring.power_line_cycles)
+    except BaseException:
+        driver.close()
+        raise
+    return driver
+
+
+def _power_of(drivers: Mapping[str, Any]) -> dict[str, PowerInstrument]:
+    return {role: cast(PowerInstrument, drivers[role]) for role in POWER_ROLES if role in drivers}
+
+
 def _wait_for(clock: WallClock, drivers: Mapping[str, Any], role: str) -> str:
+    """Wait for one that is late, and switch it off in the moment in which it answers."""
     if wait_until(clock, lambda: role in drivers, timeout_s=OPENING_S) is None:
         raise ConnectionLost(f"{role} was not reached")
+    if role in POWER_ROLES:
+        drivers[role].output_off()
+    elif role == "disconnect":
+        drivers[role].open_contact()
     return f"{role} answers, late"
 
 
