@@ -31,7 +31,7 @@ ALARMS = {  # bits of STAT:QUES:COND?
 
 _STEPS = 26214  # of a set value from 0 to 100 %: half of 52428, one bit is kept for the sign
 _SPACING_S = 0.005
-_RECONNECT_S = 3.0  # one socket at a time; the old one may be counted for about 3 s
+_RECONNECT_S = 4.0  # one socket at a time; the old one may be counted for about 3 s
 EXECUTION_S = 0.5  # "after an undefined short delay"
 PROTECTION_LIMIT = 1.10  # of the rating
 

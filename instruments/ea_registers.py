@@ -19,7 +19,7 @@ FULL = 52428  # 0xCCCC is 100 % of the rating, everywhere
 _STEP = 2  # of raw: one bit is kept for the sign inside the device
 PROTECTION_LIMIT = 1.10
 EXECUTION_S = 0.5  # "after an undefined short delay"
-_SPACING_S, _RECONNECT_S = 0.005, 3.0  # one socket at a time; the old one may be counted for about 3 s
+_SPACING_S, _RECONNECT_S = 0.005, 4.0  # one socket at a time; the old one may be counted for about 3 s
 _EXCEPTIONS = {
     2: "address, or wrong device id",
     5: "checksum",

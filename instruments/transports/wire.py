@@ -26,9 +26,10 @@ from instruments.transports.address import Address
 from instruments.transports.language import Language
 
 Answer = TypeVar("Answer")
-_Step = Literal["ready", "early", "opened"]
+_Step = Literal["ready", "early", "opened", "refused"]
 
 RING = 200  # messages kept for the error report
+AGAIN_S = 0.5  # between two attempts to open a connection that is refused
 
 
 class Wire(Language):
@@ -55,6 +56,7 @@ class Wire(Language):
         self._record = record
         self._spacing_ns = to_ns(spacing_s)
         self._reopen_within_s = reopen_within_s
+        self._refused_s: float | None = None  # since when it cannot be opened
         self._lock = threading.RLock()
         self._due_ns = 0
         self._unasked = ""  # what came without a question, before the message that is due now
@@ -68,11 +70,17 @@ class Wire(Language):
     def connect(self) -> str:
         """Open the connection, ask who answers, and return that.
 
+        An instrument that may still count somebody's old connection is tried again, as when reopening.
+
         Raises:
             ConnectionLost: nothing listens there. InstrumentTimeout: something listens but does not answer.
         """
-        with self._lock:
-            self._open()
+        while True:
+            with self._lock:
+                opened = self._is_opened()
+            if opened:
+                break
+            self.clock.sleep(AGAIN_S)
         self.clock.settle()
         assert self.identity is not None
         return self.identity
@@ -177,6 +185,9 @@ class Wire(Language):
             if step == "ready":
                 return
             self._lock.release()
+            if step == "refused":  # without the lock: a watch that comes meanwhile must not wait behind this
+                self.clock.sleep(AGAIN_S)
+                continue
             wait_ns = self._due_ns - self.clock.now_ns()
             if wait_ns <= 0:
                 continue
@@ -212,8 +223,7 @@ class Wire(Language):
             elif self._unasked:
                 self._distrust(urgent=urgent)
         if not self.is_open:
-            self._open_again()
-            return "opened"
+            return "opened" if self._is_opened() else "refused"
         if self._unchecked and not urgent and self.on_reopen is not None:
             self._unchecked = False
             with self.operation(urgent=True):
@@ -236,18 +246,24 @@ class Wire(Language):
                 "the connection was closed, the next use opens a new one and asks who answers"
             )
 
-    def _open_again(self) -> None:
-        """Open, waiting for an instrument that still counts the old connection (EA: one at a time, about 3 s)."""
-        until_s = self.clock.now() + self._reopen_within_s
-        while True:
-            try:
-                self._open()
-            except ConnectionLost:
-                if self.clock.in_callback or self.clock.now() >= until_s:
-                    raise
-                self.clock.sleep(0.5)
-            else:
-                return
+    def _is_opened(self) -> bool:
+        """Open, and say whether that worked; an instrument may still count the old connection (EA: one, about 3 s).
+
+        The patience is one for each outage, not for each message: who is gone for good does not cost it every time.
+
+        Raises:
+            ConnectionLost: it did not, and nobody may wait here, or not any more.
+        """
+        try:
+            self._open()
+        except ConnectionLost:
+            now_s = self.clock.now()
+            self._refused_s = now_s if self._refused_s is None else self._refused_s
+            if self.clock.in_callback or now_s >= self._refused_s + self._reopen_within_s:
+                raise
+            return False
+        self._refused_s = None
+        return True
 
     def _open(self) -> None:
         self._connect()

@@ -7,7 +7,7 @@ from instruments.virtual.behaviour_ea import EaDevice, EaModel
 from instruments.virtual.behaviour_ea_remote import ETHERNET, MODBUS_TCP
 from instruments.virtual.circuit_stages import SinkStage, SourceStage, TwoQuadrantStage
 from instruments.virtual.ea_modbus import EaRegisters
-from instruments.virtual.ea_port import EaModbusTcp, EaPort
+from instruments.virtual.ea_port import EaModbusTcp, EaPort, Slot
 from instruments.virtual.ea_scpi import EaCommands
 from instruments.virtual.face import Face
 from instruments.virtual.modbus_face import RtuFramer
@@ -34,11 +34,13 @@ def make_unit(
     rtu = RtuFramer(EaRegisters(device, identity, ETHERNET), answers_bad_crc=True)
     mbap = EaRegisters(device, identity, MODBUS_TCP, mbap=True)
 
+    slots = {location: Slot(device, location) for location in (ETHERNET, MODBUS_TCP)}
+
     def scpi() -> Session:
-        return EaPort(device, commands, rtu)
+        return EaPort(device, commands, rtu, slots[ETHERNET])
 
     def modbus_tcp() -> Session:
-        return EaModbusTcp(device, mbap)
+        return EaModbusTcp(device, mbap, slots[MODBUS_TCP])
 
     languages = {"scpi": scpi, "modbus_tcp": modbus_tcp} if first == "modbus_tcp" else {"scpi": scpi}
     ordered = dict(sorted(languages.items(), key=lambda item: item[0] != first))

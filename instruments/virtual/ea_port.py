@@ -4,8 +4,11 @@ Source: EA programming guide. On port 5025 the first byte decides (below 0x2A it
 time; a socket that stays silent for 5 s is closed unless `SYST:COMM:LAN:TIM` says otherwise; messages and joined
 replies longer than 256 bytes are refused.
 
-Not simulated: the time a client must wait before it connects again (about 3 s on one unit), and the gap between
-bytes that cuts a message in two.
+A bench report on a PSB 10080-60 says: one socket at a time, allow about 3 s before reconnecting. It does not say after
+which ends. On the wire a client that was killed closes as one that meant to; here the unit counts a connection for
+those 3 s where it was reset, or ended while its interface still held remote control: nobody said goodbye.
+
+Not simulated: the gap between bytes that cuts a message in two.
 """
 
 from __future__ import annotations
@@ -22,6 +25,33 @@ from instruments.virtual.scpi_face import ScpiSession
 from instruments.virtual.wire import Wire
 
 REPLY_S = 0.002  # "reply < 5 ms typical"
+COUNTED_S = 3.0  # how long a connection is still counted whose client has gone without a goodbye
+
+
+class Slot:
+    """The one connection that a port takes, as the unit counts it. A power cycle frees it."""
+
+    def __init__(self, device: EaDevice, location: int) -> None:
+        self._device = device
+        self._location = location
+        self._until_ns = 0
+        self._generation = device.generation
+
+    @property
+    def free(self) -> int:
+        """How many connections the port takes now: one or none."""
+        device = self._device
+        counted = self._generation == device.generation and device.clock.now_ns() < self._until_ns
+        return 0 if counted else 1
+
+    def ended(self, wire: Wire | None) -> None:
+        """A connection has ended; None if it was refused and never counted."""
+        device = self._device
+        if wire is None or not wire.ended:
+            return
+        if wire.ended == "reset" or device.owner == self._location:
+            self._until_ns = device.clock.now_ns() + round(COUNTED_S * NS)
+            self._generation = device.generation
 
 
 class IdleWatch:
@@ -64,19 +94,24 @@ class RtuPart(Protocol):
 class EaPort(ScpiSession):
     """One connection to port 5025."""
 
-    max_connections = 1
     undefined_header = -100
     max_commands = 5
     max_message: int = 256
     max_reply = 256
     follows_path = False
 
-    def __init__(self, device: EaDevice, commands: EaCommands, rtu: RtuPart) -> None:
+    def __init__(self, device: EaDevice, commands: EaCommands, rtu: RtuPart, slot: Slot) -> None:
         super().__init__(commands.table, commands.errors)
+        self._slot = slot
         self._device = device
         self._commands = commands
         self._rtu = rtu
         self._idle = IdleWatch(device, lambda: self.wire.drop())
+
+    @property
+    def max_connections(self) -> int:
+        """One, and none while the last one is still counted."""
+        return self._slot.free
 
     def report(self, code: int) -> None:
         """Queue an error, shortly after the message."""
@@ -85,6 +120,7 @@ class EaPort(ScpiSession):
     def closed(self) -> None:
         """The connection has ended."""
         self._idle.stop()
+        self._slot.ended(getattr(self, "wire", None))
 
     def feed(self, data: bytes) -> bytes:
         """Answer every complete message; see `ScpiSession`."""
@@ -117,15 +153,20 @@ class EaPort(ScpiSession):
 class EaModbusTcp(MbapSession):
     """One connection to the Modbus TCP port, closed when it stays silent like the other."""
 
-    max_connections = 1
-
-    def __init__(self, device: EaDevice, registers: ModbusUnit) -> None:
+    def __init__(self, device: EaDevice, registers: ModbusUnit, slot: Slot) -> None:
         super().__init__(registers, reply_s=REPLY_S)
+        self._slot = slot
         self._idle = IdleWatch(device, lambda: self.wire.drop())
+
+    @property
+    def max_connections(self) -> int:
+        """One, and none while the last one is still counted."""
+        return self._slot.free
 
     def closed(self) -> None:
         """The connection has ended."""
         self._idle.stop()
+        self._slot.ended(getattr(self, "wire", None))
 
     def feed(self, data: bytes) -> bytes:
         """Answer every complete request; see `MbapSession`."""

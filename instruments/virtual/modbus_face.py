@@ -143,13 +143,17 @@ class RtuSession:
 class MbapSession:
     """A connection that carries Modbus TCP frames."""
 
-    max_connections = 4
     wire: Wire
 
     def __init__(self, modbus: ModbusUnit, *, reply_s: float = 0.0) -> None:
         self._modbus = modbus
         self._reply_s = reply_s
         self._buffer = b""
+
+    @property
+    def max_connections(self) -> int:
+        """How many connections the port takes now."""
+        return 4
 
     def feed(self, data: bytes) -> bytes:
         """Answer every complete request; a header that is no Modbus ends the connection."""

@@ -87,7 +87,6 @@ class ScpiSession:
     may carry, how long a reply may be.
     """
 
-    max_connections = 8
     wire: Wire
     undefined_header = -113
     max_commands: int | None = None
@@ -99,6 +98,11 @@ class ScpiSession:
         self.table = table
         self.errors = errors
         self._buffer = b""
+
+    @property
+    def max_connections(self) -> int:
+        """How many connections the port takes now."""
+        return 8
 
     def feed(self, data: bytes) -> bytes:
         """Answer every complete message in what was received so far."""

@@ -136,6 +136,7 @@ class FaceServer:
                     self.drop(connection, reset=True)
                     return
             except OSError:  # the client has gone: nobody is left to be told
+                connection.session.wire.ended = "reset"
                 self.drop(connection)
                 return
 
@@ -254,8 +255,11 @@ class FaceServer:
         except BlockingIOError:
             return
         except OSError:
-            data = b""
+            connection.session.wire.ended = "reset"
+            self.drop(connection)
+            return
         if not data:
+            connection.session.wire.ended = "closed"
             self.drop(connection)
             return
         if _QUICKACK is not None:  # otherwise Nagle's rule hides the client's next bytes from `serve_pending`

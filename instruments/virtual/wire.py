@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bench.simulated_clock import SimulatedClock
 
@@ -22,6 +22,8 @@ class Wire:
         self._send = send
         self._drop = drop
         self.port = port
+        # How the client ended it, set before the session is told; empty: the instrument ended it itself.
+        self.ended: Literal["", "closed", "reset"] = ""
 
     def silence(self) -> None:
         """Announce that the message just read will not be answered."""
@@ -43,8 +45,11 @@ class Wire:
 class Session(Protocol):
     """One connection to one face."""
 
-    max_connections: int  # further connections are closed at once
     wire: Wire  # set by the server before the first byte
+
+    @property
+    def max_connections(self) -> int:
+        """How many connections the port takes now; further ones are closed at once."""
 
     def feed(self, data: bytes) -> bytes:
         """Take what was received and return what is to be sent; called under the clock's lock."""

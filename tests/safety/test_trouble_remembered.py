@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -132,12 +133,9 @@ def test_watchdogs_are_armed_before_power_and_disarmed_at_the_end(lab: Any) -> N
             assert part.is_watchdog_armed()
     armed = [index for index, text in enumerate(notes.texts) if text.startswith("watchdog")]
     closed = [index for index, text in enumerate(notes.texts) if text.startswith("disconnect closed")]
-    assert [notes.texts[index].partition(":")[0] for index in armed] == [
-        "watchdog disconnect",
-        "watchdog supply",
-        "watchdog load",
-    ]
-    assert "it has none" in notes.texts[armed[0]]
+    said = {notes.texts[index].partition(":")[0]: notes.texts[index] for index in armed}
+    assert sorted(said) == ["watchdog disconnect", "watchdog load", "watchdog supply"]
+    assert "it has none" in said["watchdog disconnect"]
     assert max(armed) < min(closed)
     with opened(lab, observers=Observers(again := Notes())):
         pass
@@ -170,8 +168,24 @@ def test_a_second_run_is_refused_and_a_killed_one_blocks_nobody(lab: Any, tmp_pa
     notes = Notes()
     with opened(lab, observers=Observers(notes)) as stand:
         assert stand.reference.current() == pytest.approx(0.0, abs=0.2)
-    assert any("was on when the bench was opened" in text for text in notes.texts)
+    # A dead client is counted for 3 s, and its watchdog waits no longer: nothing is on any more when this one comes in.
     assert any("its watchdog was armed already" in text for text in notes.texts)
+
+
+def test_an_output_that_somebody_left_on_is_switched_off_and_told_of(lab: Any) -> None:
+    with socket.create_connection(("127.0.0.1", lab.ports["charger"]), timeout=10) as somebody:
+        for command in ("SYST:LOCK ON", "VOLT 12", "CURR 1", "OUTP ON"):
+            somebody.sendall(command.encode() + b"\n")
+        assert lab.wait_for(lambda truth: bool(truth["outputs_on"]), 10.0)
+        somebody.sendall(b"SYST:LOCK OFF\n")  # as delivered, the output then stays as it is
+        somebody.sendall(b"SYST:LOCK:OWN?\n")
+        assert somebody.recv(100) == b"NONE\n"
+    assert lab.truth()["outputs_on"]
+    notes = Notes()
+    with opened(lab, observers=Observers(notes)):
+        pass
+    assert any("was on when the bench was opened" in text for text in notes.texts)
+    assert lab.truth()["outputs_on"] == []
 
 
 # --- memory ---------------------------------------------------------------------------------------------------
