@@ -10,13 +10,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
 from bench.errors import SafetyError
 
 NUMBERS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+# What says that a test's time is up (`fixtures.time_limit`): nothing else uses it, and it too waits for the way out.
+TIME_LIMIT = signal.SIGALRM if hasattr(signal, "SIGALRM") else signal.SIGABRT
 PATIENCE = 3  # from this many on, a signal interrupts again: something hangs before the way out is reached
 
 
@@ -50,39 +52,50 @@ def leaving_on_signals() -> Iterator[None]:
 def shielded(note: str = "the bench is being made safe, please wait") -> Iterator[None]:
     """Hold signals back until the block is over, then let the first of them act as it would have.
 
-    Nothing outranks a bench that is not safe: a `SafetyError` that leaves the block is not replaced.
+    Nothing outranks a bench that is not safe: a `SafetyError` that leaves the block is not replaced. The end of a
+    test's time comes last: it replaces neither an interruption nor what the block found.
     """
     held: list[int] = []
+    times: list[int] = []
 
     def later(number: int, frame: FrameType | None) -> None:
+        if number == TIME_LIMIT:
+            times.append(number)
+            return
         held.append(number)
         tell(f"\n{note}")
 
-    with _handling(later) as before:
+    with _handling(later, (*NUMBERS, TIME_LIMIT)) as before:
         try:
             yield
         except SafetyError:
             held.clear()
+            times.clear()
+            raise
+        except BaseException:
+            times.clear()
             raise
         finally:
             _restore(before)
-            if held:
-                _deliver(held[0], before.get(held[0]))
+            for number in [*held, *times][:1]:
+                _deliver(number, before.get(number))
 
 
 def _deliver(number: int, handler: Any) -> None:
     if callable(handler):
         handler(number, None)
-    elif handler is not signal.SIG_IGN:
+    elif handler is not signal.SIG_IGN and number != TIME_LIMIT:
         raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 @contextlib.contextmanager
-def _handling(handler: Any, *, only_default: bool = False) -> Iterator[dict[int, Any]]:
+def _handling(
+    handler: Any, numbers: Sequence[int] = NUMBERS, *, only_default: bool = False
+) -> Iterator[dict[int, Any]]:
     """Install a handler, and give back what was there before."""
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for number in NUMBERS:
+        for number in numbers:
             there = signal.getsignal(number)
             if only_default and there not in (signal.SIG_DFL, signal.default_int_handler):
                 continue
