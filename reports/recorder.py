@@ -1,8 +1,8 @@
 """The recorder: an observer that writes everything down as it arrives, so that a crash keeps it.
 
 One recorder per process (a pytest worker); tests of several workers lie side by side in one run folder.
-Memory stays flat: lines wait for at most one second of bench time. As an observer it never raises; trouble
-with the disk is kept and raised by `check()`, which is called between steps.
+Memory stays flat: samples, frames and dialogue wait for at most one second of bench time, events not at all. As an
+observer it never raises; trouble with the disk is kept and raised by `check()`, which is called between steps.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class Recorder:
         line = {"at_s": event.at_s, "kind": event.kind, "text": event.text, "data": event.data}
         # Whatever cannot be said in JSON is written as its text: an observer never raises.
         self._events.add(json.dumps(line, default=str, ensure_ascii=False) + "\n", event.at_s)
+        self._events.flush()  # the next event, which would write this one, may be long in coming
         self._trace.flush()
 
     def sample(self, channel: str, at_s: float, value: float) -> None:

@@ -65,6 +65,13 @@ def test_an_event_takes_the_samples_before_it_to_disk(recorder: Recorder) -> Non
     assert (folder / "trace.csv").read_text().endswith("0.1,reference_current,2.0\n")
 
 
+def test_an_event_is_on_disk_at_once_however_soon_it_follows_another(recorder: Recorder) -> None:
+    folder = recorder.begin_test("a.py::test_x", "x")
+    recorder.event(Event("note", 0.2, "first"))
+    recorder.event(Event("note", 0.3, "second"))
+    assert [event["text"] for event in load_events(folder)[0]] == ["first", "second"]
+
+
 def test_numpy_values_are_written_as_plain_numbers(recorder: Recorder) -> None:
     numpy = pytest.importorskip("numpy")
     folder = recorder.begin_test("a.py::test_x", "x")
