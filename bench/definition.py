@@ -39,7 +39,7 @@ class BenchSection(Frozen):
     clock: Literal["simulated", "wall"] = Field(
         description="simulated: time made by the program, addresses virtual:NAME; wall: real time"
     )
-    simulated: bool = Field(description="true: no hardware; false is refused until commissioned benches are accepted")
+    simulated: bool = Field(description="true: no hardware can be reached; false: energised only after admission")
     location: str = Field(default="", description="where it stands")
 
 
@@ -185,8 +185,8 @@ class Definition(Frozen):
     envelope: Envelope
     environment: Environment = Environment()
     safety: Safety = Safety()
-    interlock: str = Field(default="", description="how the interlock is wired; mandatory above 60 V")
-    emergency_stop: str = Field(default="", description="how the emergency stop is wired")
+    interlock: str = Field(default="", description="how the interlock is wired, in words (the input itself is roles.interlock)")
+    emergency_stop: str = Field(default="", description="how the emergency stop is wired, in words")
     source: SkipJsonSchema[Path] = Field(default=Path(), exclude=True)
 
     @model_validator(mode="after")
