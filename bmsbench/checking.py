@@ -20,6 +20,7 @@ from bench.reach import unreachable
 from bench.roles import Dialogue
 from bench.stand import Stand
 from bench.wall_clock import utc_now
+from instruments.checks import NAMELESS
 from instruments.stand import open_stand
 
 LISTEN_S = 1.5  # to measure the periods of the BMS's signals
@@ -123,7 +124,7 @@ def _instruments(stand: Stand, check: Check) -> None:
         remark = ""
         if due is None:
             calibration = "calibration not declared"
-            remark = "" if role == "disconnect" else f"{name}: its calibration is not declared"
+            remark = "" if role in NAMELESS else f"{name}: its calibration is not declared"
         elif due < today:
             calibration = f"calibration OVERDUE since {due}: do not trust verdicts that use it"
             remark = f"{name}: calibration is overdue since {due}"
