@@ -15,6 +15,8 @@ from typing import Any
 from bench.errors import BenchError
 
 VARIABLE = "BMSBENCH_STATE"
+RESERVE = ".reserve"
+RESERVE_BYTES = 65536
 
 
 def state_folder() -> Path:
@@ -39,27 +41,73 @@ def own_file_word(text: str) -> str:
     return f"{file_word(text)[:60]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def write_state(path: Path, data: Mapping[str, Any]) -> None:
-    """Write a file whole or not at all.
+def keep_reserve(folder: Path) -> None:
+    """Set room aside in a folder, so that `write_state` can write one more file there when the disk is full.
+
+    Where a file system never writes in place (btrfs, ZFS) a full disk may refuse all the same.
 
     Raises:
         BenchError: the folder cannot be made or written.
     """
+    path = folder / RESERVE
+    try:
+        if path.is_file() and path.stat().st_size >= RESERVE_BYTES:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_whole(path, os.urandom(RESERVE_BYTES))  # nothing that a file system could store without taking room
+    except OSError as problem:
+        raise _cannot(path, problem) from problem
+
+
+def write_state(path: Path, data: Mapping[str, Any]) -> None:
+    """Write a file whole or not at all; on a full disk into the room that `keep_reserve` has set aside.
+
+    Raises:
+        BenchError: the folder cannot be made or written.
+    """
+    text = (json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                json.dump(data, file, indent=2, ensure_ascii=False, allow_nan=False)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+            _write_whole(path, text)
+        except OSError:
+            if not _is_written_into_reserve(path, text):
+                raise
     except OSError as problem:
-        raise BenchError(f"{path}: cannot be written ({problem.strerror or problem}); see {VARIABLE}") from problem
+        raise _cannot(path, problem) from problem
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _is_written_into_reserve(path: Path, data: bytes) -> bool:
+    reserve = path.parent / RESERVE
+    try:
+        with reserve.open("r+b") as file:  # in place, which takes no room; what is left over is filled with blanks
+            size = os.fstat(file.fileno()).st_size
+            if len(data) > size:
+                return False
+            file.write(data.ljust(size))
+            file.flush()
+            os.fsync(file.fileno())
+        reserve.replace(path)
+    except OSError:
+        return False  # the first problem is the one to be told
+    return True
+
+
+def _cannot(path: Path, problem: OSError) -> BenchError:
+    return BenchError(f"{path}: cannot be written ({problem.strerror or problem}); see {VARIABLE}")
 
 
 def read_state(path: Path) -> dict[str, Any]:

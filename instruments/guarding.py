@@ -14,9 +14,9 @@ from typing import IO, Any
 
 from bench.clock import Clock, wait_until
 from bench.definition import Definition
-from bench.errors import SafetyError
+from bench.errors import BenchError, SafetyError
 from bench.quarantine import quarantine_folder
-from bench.state_folder import own_file_word, state_folder
+from bench.state_folder import keep_reserve, own_file_word, state_folder
 from bench.wall_clock import machine_time_s
 from instruments import catalogue
 from instruments.checks import FOLDER_OF_ROLE
@@ -37,6 +37,12 @@ class GuardianProcess:
         self._last_s: float | None = None
         self._heard_s = self._asked_s = 0.0
         self._left = True  # nothing was energised yet
+        try:
+            keep_reserve(quarantine_folder())
+        except BenchError as problem:
+            raise SafetyError(
+                f"trouble could not be remembered ({problem}); without it nothing is switched on"
+            ) from None
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with it
         detached: dict[str, Any] = {"start_new_session": True}
         if sys.platform == "win32":
