@@ -16,14 +16,18 @@ FLUSH_S = 1.0
 class Growing:
     """A text file that lines are added to; what was added is on disk after 200 lines or one second of bench time.
 
+    It takes a further line to notice that the second is over. In simulated time that comes, or the run has ended;
+    on the wall clock everything may wait for an instrument that hangs: there a `prompt` file takes each line at once.
+
     Adding never raises: the first `OSError` is kept in `problem`, and from then on nothing more is written,
     so that the file has no gap in its middle. Safe to use from several threads.
     """
 
-    __slots__ = ("_at_s", "_file", "_lines", "_lock", "lines", "path", "problem", "size")
+    __slots__ = ("_at_s", "_file", "_lines", "_lock", "lines", "path", "problem", "prompt", "size")
 
-    def __init__(self, path: Path, header: str = "") -> None:
+    def __init__(self, path: Path, header: str = "", *, prompt: bool = False) -> None:
         self.path = path
+        self.prompt = prompt
         self.problem: OSError | None = None
         self.lines = 0  # without the header
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +46,7 @@ class Growing:
             self._lines.append(line)
             self.lines += 1
             # Time may begin anew with a test, hence the distance in either direction.
-            if len(self._lines) >= FLUSH_LINES or abs(at_s - self._at_s) >= FLUSH_S:
+            if self.prompt or len(self._lines) >= FLUSH_LINES or abs(at_s - self._at_s) >= FLUSH_S:
                 self._at_s = at_s
                 self._write()
 

@@ -1,7 +1,7 @@
 """The recorder: an observer that writes everything down as it arrives, so that a crash keeps it.
 
 One recorder per process (a pytest worker); tests of several workers lie side by side in one run folder.
-Memory stays flat: samples, frames and dialogue wait for at most one second of bench time, events not at all. As an
+Memory stays flat: samples, frames and dialogue wait for at most one second of simulated time, events not at all. As an
 observer it never raises; trouble with the disk is kept and raised by `check()`, which is called between steps.
 """
 
@@ -31,14 +31,18 @@ TRACE_HEADER = "test_time_second,channel,value\n"
 class Recorder:
     """Writes traces, events, judgements, frames and dialogue of one worker into a run folder."""
 
-    def __init__(self, folder: RunFolder, worker: str = "main", *, simulated: bool = True) -> None:
+    def __init__(
+        self, folder: RunFolder, worker: str = "main", *, simulated: bool = True, prompt: bool = False
+    ) -> None:
+        """Begin to record. `prompt`, on the wall clock: whatever arrives is on disk at once."""
         self.folder = folder
+        self.prompt = prompt
         self.worker = worker
         self.simulated = simulated
         self.safe_lines: list[str] = []  # what the way out said, for the run record
-        self._frames = Growing(folder.can_log(worker))
-        self._dialogue = Growing(folder.dialogue_log(worker))
-        self._outside = Growing(folder.path / f"outside.{worker}.csv", TRACE_HEADER)
+        self._frames = Growing(folder.can_log(worker), prompt=prompt)
+        self._dialogue = Growing(folder.dialogue_log(worker), prompt=prompt)
+        self._outside = Growing(folder.path / f"outside.{worker}.csv", TRACE_HEADER, prompt=prompt)
         self._outside_events = Growing(folder.path / f"events.{worker}.jsonl")
         self._trace = self._outside
         self._events = self._outside_events
@@ -102,7 +106,7 @@ class Recorder:
             self._test["frames"]["from_byte"] = self._frames.flush()
             self._test["dialogue"]["from_byte"] = self._dialogue.flush()
             write_json(folder / "result.json", self._test)
-            self._trace = Growing(folder / "trace.csv", TRACE_HEADER)
+            self._trace = Growing(folder / "trace.csv", TRACE_HEADER, prompt=self.prompt)
             self._events = Growing(folder / "events.jsonl")
             self._judgements = Growing(folder / "judgements.jsonl")
         except OSError as problem:

@@ -72,6 +72,19 @@ def test_an_event_is_on_disk_at_once_however_soon_it_follows_another(recorder: R
     assert [event["text"] for event in load_events(folder)[0]] == ["first", "second"]
 
 
+def test_on_the_wall_clock_everything_is_on_disk_at_once(tmp_path: Path) -> None:
+    recorder = Recorder(RunFolder(tmp_path), prompt=True)
+    folder = recorder.begin_test("a.py::test_x", "x")
+    for at_s in (0.0, 0.01):
+        recorder.sample("reference_current", at_s, 1.0)
+        recorder.dialogue(Dialogue(at_s, "charger", True, "OUTP?"))
+        recorder.frame(CanFrame(at_s, 0x220, b"\x01"))
+    assert len((folder / "trace.csv").read_text().splitlines()) == 1 + 2
+    assert len((tmp_path / "dialogue" / "main.log").read_text().splitlines()) == 2
+    assert len((tmp_path / "can" / "main.log").read_text().splitlines()) == 2
+    recorder.close()
+
+
 def test_numpy_values_are_written_as_plain_numbers(recorder: Recorder) -> None:
     numpy = pytest.importorskip("numpy")
     folder = recorder.begin_test("a.py::test_x", "x")
