@@ -14,7 +14,15 @@ from instruments.virtual.lab import Lab, Served
 MARK = "# Written by bmsbench lab"
 
 
-def write_definition(lab: Lab, path: Path) -> None:
+def bench_name(lab: Lab, wanted: str | None = None) -> str:
+    """Return what a lab's bench is called: as wanted, or by its first port, which no other lab on this machine has.
+
+    Locks and quarantine go by this name, so two labs must not share one.
+    """
+    return f"{lab.definition.name}_lab_{lab.served[0].port}" if wanted is None else wanted
+
+
+def write_definition(lab: Lab, path: Path, name: str | None = None) -> None:
     """Write the definition; an older one of a lab is replaced, any other file is left alone.
 
     Raises:
@@ -27,15 +35,15 @@ def write_definition(lab: Lab, path: Path) -> None:
                 raise DefinitionError(
                     f"{path}: exists, and no lab wrote it; it was left alone. Choose another name with --write"
                 )
-    path.write_text(definition_text(lab), encoding="utf-8", newline="\n")
+    path.write_text(definition_text(lab, name), encoding="utf-8", newline="\n")
 
 
-def definition_text(lab: Lab) -> str:
-    """Return the definition as TOML."""
+def definition_text(lab: Lab, name: str | None = None) -> str:
+    """Return the definition as TOML; `name` is the bench's, see `bench_name`."""
     where = {served.name: served for served in lab.served}
     data = lab.definition.model_dump(mode="python", exclude_none=True, exclude_defaults=True)
     data["bench"] = {
-        "name": f"{lab.definition.name}_lab",
+        "name": bench_name(lab, name),
         "title": f"{lab.definition.bench.title or lab.definition.name}, served in real time",
         "clock": "wall",
         "simulated": True,

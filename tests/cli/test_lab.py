@@ -16,7 +16,10 @@ from typing import Any
 
 import pytest
 
+from bench.bench_lock import things_of
 from bench.definition import check_simulated, load_definition
+from bench.errors import SafetyError
+from bench.quarantine import check_bench, quarantine_bench
 
 PROFILES = ("foxbms_2", "seplos_v3")
 
@@ -65,6 +68,33 @@ def test_the_written_definition_is_a_loopback_bench_on_the_wall_clock(lab: Any) 
     assert {section.address for section in definition.instruments.values()} <= {
         f"tcp:127.0.0.1:{port}" for port in lab.ports.values()
     }
+
+
+def test_two_labs_share_neither_lock_nor_quarantine(lab: Any, lab_process: Any, tmp_path: Path) -> None:
+    other = lab_process(tmp_path, "--bms", lab.told["bms"])
+    try:
+        one, two = load_definition(lab.definition), load_definition(other.definition)
+        assert one.name == f"virtual_lab_{lab.told['served'][0]['port']}"
+        assert not set(things_of(one)) & set(things_of(two))
+        quarantine_bench(one.name, "a relay stuck", by="test")
+        check_bench(two.name)
+        with pytest.raises(SafetyError, match="a relay stuck"):
+            check_bench(one.name)
+    finally:
+        assert other.close()[0] == 0
+
+
+@pytest.mark.parametrize("name", ['bench 7 "left"', "table-3"])
+def test_a_lab_can_be_given_a_name(tmp_path: Path, name: str) -> None:
+    assert bmsbench("lab", "--for", "0.2", "--name", name, cwd=tmp_path).returncode == 0
+    assert load_definition(tmp_path / "lab.toml").name == name
+
+
+def test_an_empty_name_is_no_name(tmp_path: Path) -> None:
+    run = bmsbench("lab", "--for", "0.2", "--name", " ", cwd=tmp_path)
+    assert run.returncode == 2
+    assert "leave it out" in run.stderr
+    assert not (tmp_path / "lab.toml").exists()
 
 
 def test_time_passes_as_on_the_wall(lab: Any) -> None:
