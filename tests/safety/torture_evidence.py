@@ -34,8 +34,11 @@ class Evidence:
         return any(words.search(line) for line in [*told, *self.failed_lines])
 
 
-def read_evidence(run: Path, marks: list[dict[str, Any]], dead_s: float | None) -> Evidence:
-    """Read a run's folder; `dead_s` is the time of day at which the run was killed or stopped, if it was."""
+def read_evidence(run: Path, marks: list[dict[str, Any]], dead_s: float | None, *, alone: bool = True) -> Evidence:
+    """Read a run's folder; `dead_s` is the time of day at which the run was killed or stopped, if it was.
+
+    `alone`: nothing else had happened to it, so it sampled and talked until then.
+    """
     found = Evidence()
     if not run.is_dir():
         return found
@@ -43,7 +46,7 @@ def read_evidence(run: Path, marks: list[dict[str, Any]], dead_s: float | None) 
     opened = [mark for mark in marks if mark["mark"] == "open"]
     inside = bool(opened) and marks[-1]["mark"] not in ("leaving", "opening")
     if dead_s is not None and inside:
-        _read_gaps(run, marks, opened[-1], dead_s, found)
+        _read_gaps(run, marks, opened[-1], dead_s, found, alone)
     folder = RunFolder(run)
     if not folder.test_folders():
         return found
@@ -80,13 +83,15 @@ def _read_claims(run: Path, found: Evidence) -> None:
     found.said_safe = bool(claims) and claims[-1]
 
 
-def _read_gaps(run: Path, marks: list[dict[str, Any]], opened: dict[str, Any], dead_s: float, found: Evidence) -> None:
+def _read_gaps(
+    run: Path, marks: list[dict[str, Any]], opened: dict[str, Any], dead_s: float, found: Evidence, alone: bool
+) -> None:
     """Compare the newest record of each kind with the kill; both in the bench's time."""
     dead_at_s = opened["at_s"] + dead_s - opened["unix_s"]
     newest = max(run.glob("tests/*"), key=lambda path: path.stat().st_mtime)
     traced = [line.split(",")[0] for line in _text(newest / "trace.csv").splitlines()[1:]]
     spoken = [line.split()[0] for line in _text(run / "dialogue" / "main.log").splitlines() if line[:1] == " "]
-    for name, times in (("trace", traced), ("dialogue", spoken)):
+    for name, times in (("trace", traced), ("dialogue", spoken)) if alone else ():
         latest_s = max((float(text) for text in times[-50:]), default=0.0)
         found.gaps[name] = round(dead_at_s - latest_s, 3)
         if found.gaps[name] > LATE_S:

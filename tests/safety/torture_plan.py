@@ -146,6 +146,12 @@ class Plan:
         return f"{part.get(blow.target, 'power instrument')}: {blow.kind}"
 
     @property
+    def welded(self) -> bool:
+        """The disconnect's contact stays closed although its coil is released, which no bench can know by itself."""
+        kinds = {blow.kind for blow in self.blows if blow.target == RELAYS}
+        return bool(kinds & {"the disconnect is welded", "does not switch off"})
+
+    @property
     def uncovered(self) -> str:
         """Why nobody may be able to end the current, or nothing."""
         hurt = {blow.target: blow.kind for blow in self.blows if blow.kind in UNREACHABLE}

@@ -27,9 +27,12 @@ mark("starting")
 
 
 @pytest.fixture
-def opened(request: pytest.FixtureRequest) -> Stand:
+def announced() -> None:
     mark("opening")
-    stand: Stand = request.getfixturevalue("stand")
+
+
+@pytest.fixture
+def opened(announced: None, stand: Stand) -> Stand:
     guardian: Any = stand.guard.guardian
     mark("open", guardian=guardian.pid, at_s=stand.clock.now())
     return stand

@@ -17,6 +17,7 @@ from torture_victim import Victim, is_alive, state_of, tortured
 ENDS_WITHIN_S = 60.0  # a run whose conversations all hang ends slowly, with everything off
 STALLED_S = 8.0  # the guardian ends a stalled run after 3 s; one that is stopped before it was armed, never
 GUARDIAN_ENDS_S = 30.0
+STILL_WORKS_S = 3.0  # a run that comes to its next step so long after a blow was not ended by it
 
 
 class TortureLab:
@@ -131,18 +132,24 @@ def judge(
 ) -> dict[str, Any]:
     first_s, last_s = times.blows[0], times.blows[-1]
     ends = [mark["unix_s"] for mark in marks if mark["mark"] == "leaving"]
-    # The run took no notice and came to its regular end (some blows do not concern it): its end is what counts.
-    went_on = bool(ends) and ends[-1] > last_s and marks[-1]["mark"] == "leaving"
-    from_s = ends[-1] if went_on else last_s
-    on = [index for index, line in enumerate(lines) if abs(line["current_a"]) >= OFF_A and line["unix_s"] >= from_s]
+    # A run that took no notice (some blows do not concern it, some only make it slower) is watched over as before and
+    # forces what it was told to: then the time counts from the last thing it came to.
+    went_on = bool(marks) and (
+        (bool(ends) and ends[-1] > last_s and marks[-1]["mark"] == "leaving")
+        or marks[-1]["unix_s"] > last_s + STILL_WORKS_S
+    )
+    from_s = marks[-1]["unix_s"] if went_on else last_s
+    # The witness writes at least every 40 ms: the line before the blow still tells what flowed at the blow.
+    since_s = from_s - 0.05
+    on = [index for index, line in enumerate(lines) if abs(line["current_a"]) >= OFF_A and line["unix_s"] >= since_s]
     latency_s = 0.0
     if on:
-        latency_s = (lines[on[-1] + 1] if on[-1] + 1 < len(lines) else truth)["unix_s"] - from_s
+        latency_s = max(0.0, (lines[on[-1] + 1] if on[-1] + 1 < len(lines) else truth)["unix_s"] - from_s)
     flowed = abs(times.currents_a[-1]) >= OFF_A
     still = abs(truth["current_a"]) >= OFF_A
     stayed_on = still or latency_s > LIMIT_S
     least_s = min(line["unix_s"] - line["at_s"] for line in lines)
-    evidence = read_evidence(folder / "run", marks, times.dead_s)
+    evidence = read_evidence(folder / "run", marks, times.dead_s, alone=len(plan.blows) == 1)
     said = (folder / "said.txt").read_text(encoding="utf-8", errors="replace")
     quarantined = bool(list((folder / "state").glob("quarantine/*.json")))
     named = [name for name in truth["outputs_on"] if evidence.names(name, said)]
@@ -152,8 +159,7 @@ def judge(
         problems.append(f"stayed on: {truth['current_a']:+.1f} A, {latency_s:.1f} s after the blow")
     if status == 0 and anything_on:
         problems.append(f"exit status 0 with {truth['outputs_on']} on and {truth['current_a']:+.2f} A")
-    welded = any(blow.kind == "the disconnect is welded" for blow in plan.blows)  # no bench can know it: see the docs
-    if status == 0 and truth["disconnect_closed"] and not welded:
+    if status == 0 and truth["disconnect_closed"] and not plan.welded:
         problems.append("exit status 0 with the disconnect closed")
     if evidence.said_safe and still:
         problems.append(f"said to be safe while {truth['current_a']:+.2f} A flow")
