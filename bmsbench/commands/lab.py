@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     "--write", type=click.Path(path_type=Path, dir_okay=False), default=Path("lab.toml"), show_default=True,
     metavar="FILE", help="the bench definition that reaches this lab",
 )  # fmt: skip
+@click.option("--name", metavar="NAME", help="what the bench is called there; left out: by its first port")
 @click.option("--no-write", is_flag=True, help="write no bench definition")
 @click.option(
     "--witness",
@@ -57,6 +58,7 @@ def command(
     port_base: int | None,
     ports: str,
     write: Path,
+    name: str | None,
     no_write: bool,
     witness: Path | None,
     control: int | None,
@@ -71,17 +73,19 @@ def command(
     """
     from bench.definition import find_definition, load_definition
     from bench.profile import find_profile, load_profile
-    from instruments.stand import check_fit
+    from instruments.checks import check_fit
     from instruments.virtual.lab import CONTROL, Lab, servable
     from instruments.virtual.lab_file import write_definition
     from instruments.virtual.witness import Witness
 
+    if name is not None and not name.strip():
+        raise click.UsageError("--name: is empty; leave it out to have it called by its first port")
     definition = load_definition(find_definition(bench_name, lab_folder))
     profile = load_profile(find_profile(bms, lab_folder))
     check_fit(definition, profile)
-    fixed = {name: _port(name, text) for name, text in _pairs(ports, "--ports").items()}
+    fixed = {each: _port(each, text) for each, text in _pairs(ports, "--ports").items()}
     if port_base is not None:
-        fixed = {**{name: port_base + index for index, name in enumerate(servable(definition, profile))}, **fixed}
+        fixed = {**{each: port_base + index for index, each in enumerate(servable(definition, profile))}, **fixed}
     if control is not None:
         fixed.setdefault(CONTROL, control)
     lab = Lab(
@@ -97,11 +101,11 @@ def command(
         lab=lab_folder,
     )
     try:
-        for name, what in _pairs(fault, "--fault").items():
-            lab.fault(name, what)
+        for instrument, what in _pairs(fault, "--fault").items():
+            lab.fault(instrument, what)
         written = None if no_write else write
         if written is not None:
-            write_definition(lab, written)
+            write_definition(lab, written, name)
         _end_on_signal(lab)
         _announce(lab, definition, profile, written, bms, witness, as_json)
         lab.serve(for_s)
