@@ -17,12 +17,19 @@ import click
 def command(bench: str, by: str, yes: bool, lab: Path | None, as_json: bool) -> int:
     """Release BENCH, by name or by the path of its definition, after a run that could not make it safe.
 
-    Shows the cause and the evidence first and asks. What was released, when and by whom is kept.
+    Shows the cause and the evidence first and asks. What was released, when and by whom is kept. A BMS whose settings
+    were changed is released by nobody's word, only by its own: bmsbench settings --restore.
     """
     from bench.definition import find_definition, load_definition
-    from bench.quarantine import quarantined_bench, release_bench
+    from bench.errors import DefinitionError
+    from bench.quarantine import bench_file, quarantined_bench, quarantined_dut, release_bench
 
     name = load_definition(find_definition(bench, lab)).name if bench.endswith(".toml") else bench
+    if not bench_file(name).exists() and quarantined_dut(name) is not None:
+        raise DefinitionError(
+            f"{name} is no bench but a BMS, and is released when its settings read as before, not by anybody's word: "
+            "bmsbench settings --restore"
+        )
     entry = quarantined_bench(name)
     if as_json and not yes:
         raise click.UsageError("--json asks nothing; add --yes when the person named by --by has looked")

@@ -164,6 +164,9 @@ def test_a_run_killed_between_write_and_restore_leaves_the_unit_quarantined_unti
 
     status, said, got_a_stand = run(lab, tmp_path / "allowed")
     assert got_a_stand, said
+    record = json.loads(max(tmp_path.glob("allowed*/run/run.json")).read_text(encoding="utf-8"))
+    assert record["dut"]["serial"] == serial
+    assert record["dut"]["firmware"] == "10"
 
 
 @posix

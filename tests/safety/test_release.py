@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bench.quarantine import check_bench, history, quarantine_bench
+from bench.quarantine import check_bench, history, quarantine_bench, quarantine_dut, quarantined_dut
 from bmsbench.__main__ import main
 from bmsbench.commands.release import command
 
@@ -55,3 +55,10 @@ def test_nobody_cannot_release(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_bench_that_is_not_quarantined_needs_no_release(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["release", "another", "--by", "A. Person", "--yes"]) == 2
     assert "not quarantined" in capsys.readouterr().err
+
+
+def test_a_bms_is_released_by_its_settings_and_not_by_a_person(capsys: pytest.CaptureFixture[str]) -> None:
+    quarantine_dut("00412", {"charge_overcurrent": 110.0}, cause="a test changed it")
+    assert main(["release", "00412", "--by", "A. Person", "--yes"]) == 2
+    assert "bmsbench settings --restore" in capsys.readouterr().err
+    assert quarantined_dut("00412") is not None
