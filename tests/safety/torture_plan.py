@@ -184,7 +184,7 @@ def plan_for(seed: int) -> Plan:
     scripts = [_script(rng, long=True)]
     if rng.random() < 0.25:
         scripts.append(_script(rng, long=False))
-    phase = rng.choices(("starting", "opening", "open", "leaving"), weights=(4, 18, 60, 18))[0]
+    phase = rng.choices(("starting", "opening", "open", "leaving"), weights=(3, 14, 70, 13))[0]
     span_s = {"starting": 0.5, "opening": OPENING_S[bms], "open": _length_s(scripts[0]), "leaving": 0.4}[phase]
     blows = [_blow(rng, bench)]
     if rng.random() < TWO:
