@@ -30,6 +30,7 @@ _Step = Literal["ready", "early", "opened", "refused"]
 
 RING = 200  # messages kept for the error report
 AGAIN_S = 0.5  # between two attempts to open a connection that is refused
+LATE_S, REST_S = 0.2, 0.05  # how long an answer is waited for that nobody wants any more; an EA needs 5 ms
 
 
 class Wire(Language):
@@ -159,8 +160,8 @@ class Wire(Language):
             raise self.lost(f"the connection broke at {what} ({problem})") from problem
         except InstrumentError:
             raise  # a refusal came in step; what is out of step has been closed where it was found
-        except BaseException:
-            self._disconnect()  # Ctrl-C between question and answer: the answer must not meet the next question
+        except BaseException:  # Ctrl-C between question and answer: the answer must not meet the next question
+            self._recover()
             raise
         finally:
             self._busy = False
@@ -168,6 +169,26 @@ class Wire(Language):
                 self._last = self._me()
                 self._last_ns = self.clock.now_ns()
                 self._due_ns = self._last_ns + self._spacing_ns
+
+    def _recover(self) -> None:
+        """Get back into step after an interruption, so that the way out finds the connection open; else close it.
+
+        An instrument that takes one client (EA) could otherwise not be switched off for 3 s. What was asked is
+        listened for and dropped; who then answers the question who it is, is in step.
+        """
+        in_step = False
+        self._busy, self._opening = False, self._me()
+        try:
+            if self.is_open and self.identity is not None and not self.clock.simulated:
+                self._listen(LATE_S)
+                self._listen(REST_S)  # the rest of an answer in pieces, and what came of a second question
+                in_step = self._who() == self.identity
+        except Exception as problem:  # noqa: BLE001 - then it is closed, which was the first choice anyway
+            self.note(False, f"(not in step after an interruption: {problem})")
+        finally:
+            self._opening = None
+            if not in_step:
+                self._disconnect()
 
     def _take_turn(self, *, urgent: bool) -> None:
         """Return with the lock held, the spacing kept, the connection open and its driver satisfied."""

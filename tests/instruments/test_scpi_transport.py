@@ -301,15 +301,43 @@ def test_threads_never_share_an_exchange(script: Any, transport: Any) -> None:
     assert all(a != b for a, b in itertools.pairwise(sent))
 
 
-def test_a_ctrl_c_between_question_and_answer_closes_the_conversation(script: Any, transport: Any) -> None:
-    link = transport(script(IDN, ("A?", "1"), IDN, ("B?", "2")))
+def ctrl_c_at(link: ScpiTransport, question: str) -> None:
+    """Ask, and be interrupted before the answer is read."""
 
-    def interrupted(question: str) -> str:
+    def interrupted() -> str:
         link._send(question)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        link.exchange(interrupted, "A?", what="A?")
+        link.exchange(interrupted, what=question)
+
+
+def test_a_ctrl_c_between_question_and_answer_leaves_an_open_conversation_in_step(script: Any, transport: Any) -> None:
+    """An instrument that takes one client must still be switched off at once; the answer is nobody's."""
+    link = transport(script(IDN, ("A?", "1"), IDN, ("B?", "2")))
+    ctrl_c_at(link, "A?")
+    assert link.is_open
+    assert link.query("B?") == "2"
+
+
+@pytest.mark.parametrize("late", [[(0.5, b"1\n")], [(0.0, b"1"), (0.5, b"2\n")]], ids=["late", "in pieces"])
+def test_a_ctrl_c_closes_the_conversation_where_the_answer_does_not_come_soon(
+    script: Any, transport: Any, late: Any
+) -> None:
+    server = script(IDN, ("A?", late), IDN, IDN, ("B?", "2"))
+    link = transport(server, timeout_s=5.0)
+    ctrl_c_at(link, "A?")
+    assert not link.is_open
+    assert link.query("B?") == "2"
+
+
+def test_a_second_ctrl_c_closes_the_conversation(script: Any, transport: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def impatient(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    link = transport(script(IDN, ("A?", "1"), IDN, ("B?", "2")))
+    monkeypatch.setattr(link, "_listen", impatient)
+    ctrl_c_at(link, "A?")
     assert not link.is_open
     assert link.query("B?") == "2"
 
