@@ -185,8 +185,8 @@ class Definition(Frozen):
     envelope: Envelope
     environment: Environment = Environment()
     safety: Safety = Safety()
-    interlock: str = Field(default="", description="how the interlock is wired, in words (the input itself is roles.interlock)")
-    emergency_stop: str = Field(default="", description="how the emergency stop is wired, in words")
+    interlock: str = Field(default="", description="how it is wired, in words (the input itself is roles.interlock)")
+    emergency_stop: str = Field(default="", description="how it is wired, in words")
     source: SkipJsonSchema[Path] = Field(default=Path(), exclude=True)
 
     @model_validator(mode="after")

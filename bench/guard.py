@@ -7,6 +7,7 @@ the envelope, arms the abort of every provocation, and takes the way out.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
@@ -25,7 +26,6 @@ from bench.roles import (
     HasOvercurrentProtection,
     HasOvervoltageProtection,
     HasSinkOvercurrentProtection,
-    HasWatchdog,
     PowerInstrument,
     SafetyInput,
     Switch,
@@ -86,6 +86,8 @@ class Guard(SetpointChecks):
         self._cells_at_s: float | None = None
         self._limits = SampleLimits(self.envelope, 0.001 * definition.topology.reference_shunt.range_a)
         self._rounds = 0
+        # A relay's watchdog is fed by being asked: at least three times within the period it is armed with.
+        self._look_every = max(1, min(STATES_EVERY, int(math.ceil(definition.safety.stall_s) / (3 * WATCH_S))))
         self._provoking = False
         self._conducts = 0
         self._stopping: tuple[str, float] | None = None  # how, and since when
@@ -155,16 +157,16 @@ class Guard(SetpointChecks):
     def _watch(self) -> None:
         now_s = self._clock.now()
         self._watch_inputs()
-        current_a = self._sample("reference_current", self._current)
-        pack_v = self._sample("pack_side_voltage", self._pack_voltage)
-        look = self._provoking or self._rounds % STATES_EVERY == 0
+        current_a = self._sample("reference_current", self._witness().current)
+        pack_v = self._sample("pack_side_voltage", self._witness().pack_voltage)
+        look = self._provoking or self._rounds % self._look_every == 0
         self._rounds += 1
         for role, instrument in self._power.items():
             self._sample(f"voltage.{role}", instrument.measure_voltage)
             if look:
                 self._sample(f"output.{role}", instrument.is_output_on)
                 self._sample(f"alarm.{role}", partial(_count_alarms, instrument))
-        if self._disconnect is not None and (look or isinstance(self._disconnect, HasWatchdog)):
+        if self._disconnect is not None and look:
             self._watch_disconnect(self._disconnect, current_a)
         if self._dut is not None:
             for name, link in self._dut.links.items():
@@ -227,19 +229,13 @@ class Guard(SetpointChecks):
         if what is not None:
             self._breach(what, "hard limit of the cells")
 
-    def _current(self) -> float:
-        return self._witness().current()
-
-    def _pack_voltage(self) -> float:
-        return self._witness().pack_voltage()
-
     def _witness(self) -> Reference:
         if self._reference is None:
             raise SafetyError("the guard has no reference to watch; attach() comes before start_watch()")
         return self._reference
 
     def _fast(self) -> None:
-        self._sample("reference_current", self._current)
+        self._sample("reference_current", self._witness().current)
 
     def _note_stop(self, at_s: float, current_a: float) -> None:
         """The current is off for the first time since it was told to stop: that is how long this way takes."""

@@ -28,23 +28,24 @@ def connect_pack(stand: Stand) -> None:
     if not low_v <= pack_v <= high_v:
         look = "; + and - of the pack or of its meter are swapped" if pack_v < 0 else ""
         raise WiringError(f"the pack reads {pack_v:.2f} V, the envelope allows {low_v:g} to {high_v:g} V{look}")
-    _refuse_welded(stand, pack_v)
+    _empty_bus(stand, pack_v)
     _preset_bus(stand, pack_v)
     stand.disconnect.close_contact()
     _end_preset(stand)
     stand.note(f"disconnect closed at {pack_v:.2f} V on both sides")
 
 
-def _refuse_welded(stand: Stand, pack_v: float) -> None:
-    """A bus at the pack's voltage behind an open disconnect: charge that was left there, or a contact that conducts?
+def _empty_bus(stand: Stand, pack_v: float) -> None:
+    """A bus at the pack's voltage or above, its disconnect open: charge that was left, or a contact that conducts?
 
-    It is asked by drawing a little from the bus: its capacitors are empty in a moment, a pack is not.
+    It is asked by drawing a little from the bus: its capacitors are empty in a moment, a pack is not. A charge that was
+    left by a run that ended while charging would otherwise keep the bus above the pack for a minute.
 
     Raises:
         SafetyError: the disconnect reports open and conducts.
     """
     part = stand.bidirectional or stand.load
-    if part is None or stand.disconnect is None or abs(part.measure_voltage() - pack_v) > PRESET_WITHIN_V:
+    if part is None or stand.disconnect is None or part.measure_voltage() < pack_v - PRESET_WITHIN_V:
         return
     if stand.bidirectional is not None:
         stand.bidirectional.set_source_current(0.0)
@@ -72,8 +73,9 @@ def _refuse_welded(stand: Stand, pack_v: float) -> None:
         )
     if ended is None:
         raise WiringError(
-            f"the bus stands at the pack's {pack_v:.2f} V behind an open disconnect, and {part.name} could not draw it "
-            "down; look at its power leads, and for another source on the bus"
+            f"the bus stands at {part.measure_voltage():.2f} V behind an open disconnect, the pack at "
+            f"{pack_v:.2f} V, and {part.name} could not draw it down; look at its leads, and for another source on the "
+            "bus"
         )
 
 
