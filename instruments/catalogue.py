@@ -28,7 +28,8 @@ FOLDERS = {
     "safety_input": "safety_inputs",
     "cell_monitor": "cell_monitors",
     "cell_emulator": "cell_emulators",
-    "temperature": "temperature",
+    "temperature_emulator": "temperature",
+    "auxiliary_supply": "auxiliary",
     "chamber": "chambers",
 }
 _HERE = Path(__file__).parent

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from bench.emulator_roles import CellEmulator, TemperatureEmulator
 from bench.errors import InstrumentError, InstrumentTimeout, OutOfRange
 from bench.roles import (
     BidirectionalSupply,
@@ -37,6 +38,9 @@ DRIVERS = catalogue.scan(LAB)
 ROLES: dict[str, type] = {
     "safety_input": SafetyInput,
     "cell_monitor": CellMonitor,
+    "cell_emulator": CellEmulator,
+    "temperature_emulator": TemperatureEmulator,
+    "auxiliary_supply": Supply,
     "supply": Supply,
     "load": Load,
     "bidirectional": BidirectionalSupply,
