@@ -28,10 +28,12 @@ from bmsbench.commissioning_world import Wanted, World
 from instruments import catalogue
 from instruments.checks import FOLDER_OF_ROLE, NAMELESS, check_admitted, check_fit
 from instruments.commissioning import contact_power
+from instruments.commissioning_guards import disarm
 from instruments.commissioning_inputs import contact_input, contact_monitor
 from instruments.commissioning_parts import contact_meter, contact_switch, make_ready
 from instruments.driver_digest import driver_digest
 from instruments.first_contact import ContactSheet, Place
+from instruments.guarding import GuardianProcess
 from instruments.links.opening import open_link
 from instruments.stand import POWER_ROLES
 
@@ -77,11 +79,13 @@ def commission(
     """Meet one instrument of a bench for the first time; the bench is left safely, whatever was found.
 
     `press_local` asks a person to press LOCAL at a real instrument, and returns when that was done; `move_loop` to open
-    (False) or close (True) the loop of a safety input. Hardware is met only with its `admission`.
+    (False) or close (True) the loop of a safety input. Hardware is met only with its `admission`. On the wall clock a
+    guardian stands beside, armed before anything is written.
 
     Raises:
         DefinitionError: the target, the fault or the files are wrong; nothing was opened.
         BenchError: the rest of the bench is not fit for it, is quarantined, or somebody else has it.
+        SafetyError: the guardian cannot stand beside; or the bench is not safe.
     """
     check_admitted(definition, admission)
     role = role_of(definition, wanted.target)
@@ -98,6 +102,9 @@ def commission(
         world = World(definition, profile, wanted, name, stack)
         world.press_local = world.press_local or press_local
         world.move_loop = world.move_loop or move_loop
+        guardian = None if world.clock.simulated else GuardianProcess(definition, lab=lab, evidence=None)
+        if guardian is not None:
+            stack.callback(guardian.close)
         parts: dict[str, Any] = {}
         for each in sorted(definition.roles, key=lambda one: one == role):  # the one to be judged comes last
             opening = partial(_open, world, each, lab)
@@ -107,7 +114,9 @@ def commission(
             elif sheet.judge("opening", partial(_put, parts, role, opening), essential=True):
                 stack.callback(_close, sheet, name, parts[role])
         if role in parts:
-            _meet(world, role, parts, sheet)
+            if guardian is not None:
+                guardian.wait_armed(world.clock)
+            _meet(world, role, parts, sheet, guardian)
     who = sheet.identity or Identity("", "", "", "")
     return Commissioning(
         bench=definition.name,
@@ -143,7 +152,9 @@ def _open(world: World, role: str, lab: Path | None) -> Any:
     return driver.open(name, world.where[name], clock=world.clock, record=lambda _: None, options=options)
 
 
-def _meet(world: World, role: str, parts: dict[str, Any], sheet: ContactSheet) -> None:
+def _meet(
+    world: World, role: str, parts: dict[str, Any], sheet: ContactSheet, guardian: GuardianProcess | None
+) -> None:
     definition, wanted = world.definition, world.wanted
     power = {each: cast(PowerInstrument, parts[each]) for each in POWER_ROLES if each in parts}
     disconnect = cast("Switch | None", parts.get("disconnect"))
@@ -160,12 +171,19 @@ def _meet(world: World, role: str, parts: dict[str, Any], sheet: ContactSheet) -
         wanted.resistor_ohm if wanted.connected == "resistor" else None,
         world.press_local,
         world.move_loop,
+        guardian,
     )
     dut: Dut | None = None
 
     def leave() -> SafeReport:
         with shielded():
-            report = take_way_out(world.clock, power, disconnect, dut, reference)
+            if guardian is None:
+                report = take_way_out(world.clock, power, disconnect, dut, reference)
+            else:
+                report = take_way_out(world.clock, power, disconnect, dut, reference, guardian.acting)
+                guardian.leave()
+            if report.safe:
+                _disarm(place, sheet)
         if not report.safe and definition.bench.clock == "wall":
             quarantine_bench(definition.name, report.text, by="bmsbench commission", evidence=report.lines())
         return report
@@ -204,6 +222,13 @@ def _left(report: SafeReport) -> str:
             f"{report.text}, but {'; '.join(f'{step.stage} {step.step}' for step in report.failed)} failed"
         )
     return report.text
+
+
+def _disarm(place: Place, sheet: ContactSheet) -> None:
+    try:
+        disarm(place)
+    except BenchError as problem:
+        sheet.lines.append(ContactLine("watchdogs disarmed", "fail", str(problem)))
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import itertools
 
 from bench.errors import BenchError
 from bench.quantities import Direction, show
+from instruments.commissioning_guards import end_left_watchdog, stand_guarded
 from instruments.commissioning_signs import Signs
 from instruments.commissioning_trips import Trips
 from instruments.driving import SETTERS, Hand, close_onto
@@ -38,6 +39,7 @@ def contact_power(place: Place, sheet: ContactSheet) -> None:
     sheet.judge("own limits", contact.own_limits, essential=True)
     sheet.judge("output", contact.output, essential=True)
     sheet.judge("open terminals", contact.open_terminals)
+    stand_guarded(place, sheet)
     hand.start_watch()
     try:
         sheet.judge("connection", lambda: close_onto(hand), essential=True)
@@ -97,10 +99,11 @@ class _PowerContact:
         if self.part.is_output_on():
             self.hand.off()
             raise Disagrees("taking remote control switched its output on")
+        left = end_left_watchdog(self.part)
         if alarms := self.part.get_alarms():
             self.part.clear_alarms()
-            return f"remote control taken, still off; cleared what stood there: {', '.join(alarms)}"
-        return "remote control taken, still off, no alarm"
+            return f"remote control taken, still off; cleared what stood there: {', '.join(alarms)}{left}"
+        return f"remote control taken, still off, no alarm{left}"
 
     def settings(self) -> str:
         ratings = self.part.get_ratings()

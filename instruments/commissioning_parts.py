@@ -10,6 +10,7 @@ from bench.clock import wait_until
 from bench.errors import BenchError, OutOfRange
 from bench.quantities import Direction, show
 from bench.roles import HasWatchdog
+from instruments.commissioning_guards import end_left_watchdog, resting, stand_guarded
 from instruments.driving import Hand, close_onto, require_dead
 from instruments.first_contact import CannotTell, ContactSheet, Disagrees, Place, identify
 
@@ -95,10 +96,16 @@ def _both_signs(place: Place, sheet: ContactSheet) -> None:
         return Hand(beside, sheet)
 
     first = "bidirectional" if "bidirectional" in place.power else "supply"
-    sheet.judge("connection", lambda: close_onto(part(first)), essential=True)
-    for direction in Direction:
-        role = first if direction is Direction.CHARGE or first == "bidirectional" else "load"
-        sheet.judge(f"sign while {direction.verb}", partial(look, part(role), direction))
+    watching = part(first)
+    stand_guarded(place, sheet)
+    watching.start_watch()
+    try:
+        sheet.judge("connection", lambda: close_onto(part(first)), essential=True)
+        for direction in Direction:
+            role = first if direction is Direction.CHARGE or first == "bidirectional" else "load"
+            sheet.judge(f"sign while {direction.verb}", partial(look, part(role), direction))
+    finally:
+        watching.stop_watch()
 
 
 def contact_switch(place: Place, sheet: ContactSheet) -> None:
@@ -144,6 +151,10 @@ def contact_switch(place: Place, sheet: ContactSheet) -> None:
     def falls_by_itself() -> str:
         if not isinstance(switch, HasWatchdog):
             raise CannotTell("its driver has no watchdog: the contact stays as it is when the bench falls silent")
+        with resting(place, "disconnect"):
+            return starve()
+
+    def starve() -> str:
         # Drawn from the pack where that is possible: the bus is then empty afterwards, and can be connected again.
         drain = "load" if "load" in place.power else role
         puller = Hand(replace(place, role=drain, part=place.power[drain]), sheet)
@@ -170,8 +181,13 @@ def contact_switch(place: Place, sheet: ContactSheet) -> None:
 
     sheet.judge("identity", lambda: identify(place, sheet), essential=True)
     sheet.judge("moving", moves, essential=True)
-    sheet.judge("watchdog", falls_by_itself)
-    sheet.judge("conducting", conducts)
+    stand_guarded(place, sheet)
+    hand.start_watch()
+    try:
+        sheet.judge("watchdog", falls_by_itself)
+        sheet.judge("conducting", conducts)
+    finally:
+        hand.stop_watch()
 
 
 def make_ready(place: Place, meters: dict[str, Any]) -> None:
@@ -192,3 +208,6 @@ def make_ready(place: Place, meters: dict[str, Any]) -> None:
         if other.is_output_on():
             other.output_off()
             raise BenchError(f"{place.definition.roles[role]}: its output was on; switched off, begin again")
+        end_left_watchdog(other)
+    if place.disconnect is not None:
+        end_left_watchdog(place.disconnect)

@@ -10,6 +10,7 @@ from bench.clock import wait_until
 from bench.errors import BenchError
 from bench.quantities import Direction, show
 from bench.roles import HasOvercurrentProtection, HasOvervoltageProtection, HasSinkOvercurrentProtection
+from instruments.commissioning_guards import resting
 from instruments.driving import LOW_A, Hand
 from instruments.first_contact import CannotTell, ContactSheet, Disagrees
 
@@ -155,6 +156,10 @@ class Trips:
         direction = next(iter(self.hand.directions()), None)
         if direction is None:
             raise CannotTell(f"nothing flows out of a {self.hand.place.connected}: connect a pack")
+        with resting(self.hand.place, self.hand.place.role):
+            return self._starve(part, direction)
+
+    def _starve(self, part: Any, direction: Direction) -> str:
         self.hand.drive(direction, self.hand.level_a(direction))
         try:
             part.arm_watchdog(WATCHDOG_S)

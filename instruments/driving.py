@@ -9,6 +9,7 @@ from bench.clock import Tick, wait_until
 from bench.errors import BenchError, InstrumentError, NotDue, SafetyError, WiringError
 from bench.quantities import Direction, show
 from bench.way_out import OFF_S, OFF_WITHIN_S, run_stage, switch_off
+from instruments.commissioning_guards import feed
 from instruments.first_contact import CannotTell, ContactSheet, Disagrees, Place
 
 LOW_A = 10.0  # never more than this ...
@@ -16,6 +17,7 @@ LOW_W = 100.0  # ... nor, into a resistor, more than this
 DEAD_V = 1.0  # more than this is no resistor at rest
 SETTLE_S = 0.5
 WATCH_S = 0.1
+FEED_EVERY = 3  # looks: so often armed watchdogs are fed, which wait a second or more
 POLL_S = 0.01
 COMPLIANCE_SHARE = 0.99  # of the envelope's voltage, offered to a pack
 HEADROOM_V = 2.0  # offered above what a resistor needs
@@ -34,6 +36,7 @@ class Hand:
         self.place, self.part, self.clock, self._sheet = place, place.part, place.clock, sheet
         self.reference = place.reference
         self._watch: Tick | None = None
+        self._looks = 0
         self._beyond_a = 2.0 * LOW_A
 
     # -- levels ----------------------------------------------------------------------------------------------
@@ -153,7 +156,7 @@ class Hand:
     # -- watching --------------------------------------------------------------------------------------------
 
     def start_watch(self) -> None:
-        """Look at the reference ten times a second; the instrument itself is not talked to."""
+        """Look at the reference ten times a second; then the guardian hears of it, and armed watchdogs are fed."""
         self._watch = self.clock.every(WATCH_S, self._look)
 
     def stop_watch(self) -> None:
@@ -164,17 +167,32 @@ class Hand:
 
     def _look(self) -> None:
         try:
-            current_a = self.reference.current()
+            self._look_once()
         except NotDue:
             return
         except BenchError:
-            self.stop_watch()
-            self.cut_off()
+            self._open_everything()
             raise
+
+    def _look_once(self) -> None:
+        current_a = self.reference.current()
         if not abs(current_a) <= self._beyond_a:  # a NaN lands here too
-            self.stop_watch()
-            self.cut_off()
             raise SafetyError(f"{show(current_a, 'A')} where at most {LOW_A:g} A were asked for; everything was opened")
+        if self.place.guardian is not None:
+            self.place.guardian.beat()
+        self._looks += 1
+        if self._looks % FEED_EVERY == 0:
+            feed(self.place)
+
+    def _open_everything(self) -> None:
+        guardian = self.place.guardian
+        self.stop_watch()
+        self._sheet.stop("the watch opened everything")
+        if guardian is not None:
+            guardian.acting()
+        self.cut_off()
+        if guardian is not None:
+            guardian.opened()
 
 
 def require_dead(place: Place) -> None:

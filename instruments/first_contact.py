@@ -10,6 +10,7 @@ from bench.clock import Clock
 from bench.commissioning import ContactLine
 from bench.definition import Definition, InstrumentSection
 from bench.errors import BenchError
+from bench.guard import Guardian
 from bench.reference import Reference
 from bench.roles import Identity, PowerInstrument, Switch
 
@@ -30,7 +31,8 @@ class Place:
 
     `part` is its driver itself, behind no guard: what is judged is the driver. `press_local` takes remote control
     away from the instrument as its front panel does, where somebody or something can; `move_loop` opens (False) and
-    closes (True) the loop of a safety input.
+    closes (True) the loop of a safety input. In real time a `guardian` stands beside; `fed` are the instruments by role
+    whose watchdogs are armed and fed (`commissioning_guards`).
     """
 
     definition: Definition
@@ -44,6 +46,8 @@ class Place:
     resistor_ohm: float | None = None
     press_local: Callable[[], None] | None = None
     move_loop: Callable[[bool], None] | None = None
+    guardian: Guardian | None = None
+    fed: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -76,6 +80,7 @@ class ContactSheet:
         except CannotTell as reason:
             self.lines.append(ContactLine(check, "not tested", str(reason)))
         except BenchError as problem:
+            _raise_interruption(problem)
             self.lines.append(ContactLine(check, "fail", str(problem)))
         if essential:
             self.stop(f"not reached, see {check!r}")
@@ -84,6 +89,15 @@ class ContactSheet:
     def stop(self, why: str) -> None:
         """Let nothing more be tried."""
         self.stopped = self.stopped or why
+
+
+def _raise_interruption(problem: BaseException) -> None:
+    """Let Ctrl-C through, even where the tidying up that followed it failed as well."""
+    before = problem.__context__
+    while before is not None:
+        if isinstance(before, KeyboardInterrupt):
+            raise before
+        before = before.__context__
 
 
 def identify(place: Place, sheet: ContactSheet) -> str:

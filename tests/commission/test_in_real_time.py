@@ -80,6 +80,89 @@ def test_ctrl_c_leaves_the_bench_safely_and_no_evidence(lab: Any, state: Path) -
     assert not (state / "commissioning").exists()
 
 
+def begin(lab: Any, target: str) -> subprocess.Popen[str]:
+    """Begin a first contact in a process group of its own, and wait until current flows."""
+    process = subprocess.Popen(
+        command(lab, target), cwd=lab.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
+    flows = lab.wait_for(lambda truth: abs(truth["current_a"]) > 4.0 or process.poll() is not None, within_s=60.0)
+    assert flows is not None and process.poll() is None, process.communicate()[0]
+    return process
+
+
+def guardian_of(process: subprocess.Popen[str]) -> int:
+    """Return the process number of its guardian."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
+    lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ") for pid in children}
+    [found] = [int(pid) for pid, line in lines.items() if b"instruments.guardian" in line]
+    return found
+
+
+def guardian_lines(state: Path) -> list[dict[str, Any]]:
+    """Return what the guardian wrote."""
+    [path] = (state / "guardian").glob("*.jsonl")
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="kills and stops processes, and reads /proc")
+
+
+@linux
+@pytest.mark.parametrize("target", ["supply", "load"])
+def test_kill_9_in_the_middle_leaves_nothing_on(lab: Any, state: Path, target: str) -> None:
+    process = begin(lab, target)
+    at_s = time.time()
+    process.kill()
+    process.communicate()
+    off_s = lab.wait_for(is_off, within_s=15.0)
+    ended = lab.wait_for(lambda _: any(line["guardian"] == "way out" for line in guardian_lines(state)), within_s=30.0)
+    assert off_s is not None
+    print(f"{target}: off after {off_s - at_s:.2f} s")
+    assert off_s - at_s < 6.0, "an EA may be counted for 3 s; the disconnect does not wait for it"
+    assert ended is not None
+    assert [line["safe"] for line in guardian_lines(state) if line["guardian"] == "way out"] == [True]
+    assert lab.truth()["outputs_on"] == []
+    assert is_off(lab.truth())
+    assert not (state / "quarantine").exists() or not list((state / "quarantine").glob("bench-*"))
+    assert not (state / "commissioning").exists(), "half a contact is no evidence"
+
+
+@linux
+def test_a_contact_that_is_stopped_is_ended_by_the_guardian(lab: Any, state: Path) -> None:
+    process = begin(lab, "load")
+    process.send_signal(signal.SIGSTOP)
+    off_s = lab.wait_for(is_off, within_s=15.0)
+    process.communicate(timeout=30)
+    assert off_s is not None
+    assert process.returncode == -signal.SIGKILL
+    assert "stalled" in guardian_lines(state)[0]["why"]
+
+
+@linux
+def test_without_its_guardian_a_contact_opens_everything_and_says_so(lab: Any) -> None:
+    process = begin(lab, "load")
+    os.kill(guardian_of(process), signal.SIGKILL)
+    off_s = lab.wait_for(is_off, within_s=15.0)
+    said, _ = process.communicate(timeout=60)
+    assert off_s is not None
+    assert process.returncode == 10
+    assert "is gone" in " ".join(said.split())
+    assert "the watch opened everything" in " ".join(said.split())
+    assert is_off(lab.truth())
+
+
+@linux
+@pytest.mark.full
+def test_without_either_the_watchdog_ends_the_current(lab: Any) -> None:
+    process = begin(lab, "load")
+    os.kill(guardian_of(process), signal.SIGKILL)
+    process.kill()
+    process.communicate()
+    assert lab.wait_for(lambda truth: abs(truth["current_a"]) < 0.2, within_s=10.0)
+    assert lab.truth()["outputs_on"] == []
+
+
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("target", "instrument", "fault", "words"),
