@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bench import quarantine
 from bench.dut import Dut
 from bench.errors import DefinitionError, Missing, ReadingError, SafetyError
@@ -30,8 +32,7 @@ def check_dut(stand: Stand, told_serial: str = "") -> None:
     if dut.serial:
         told["serial"] = dut.serial
     stand.observers.event(Event("dut", stand.clock.now(), "unit under test", dict(told)))
-    said = " (so says the operator)" if told_serial and not found else ""
-    stand.note("; ".join(f"{fact} {text}{said if fact == 'serial' else ''}" for fact, text in told.items()))
+    stand.note(f"unit under test: {_words(dut.serial, facts, why_not)}")
     if stand.clock.simulated:
         return
     if dut.serial:
@@ -41,6 +42,17 @@ def check_dut(stand: Stand, told_serial: str = "") -> None:
             f"the unit under test does not say who it is ({told['serial']}), and may be {' or '.join(others)}, whose "
             "settings were never put back; if it is another one, name it with --dut-serial"
         )
+
+
+def _words(serial: str, facts: Mapping[str, str], why_not: Mapping[str, str]) -> str:
+    words = [f"serial {serial} (so says the operator)"] if serial and "serial" not in facts else []
+    words += [f"{fact} {text}" for fact, text in facts.items()]
+    reasons: dict[str, list[str]] = {}
+    for fact, why in why_not.items():
+        if fact != "serial" or not serial:
+            reasons.setdefault(why, []).append(fact)
+    words += [f"{', '.join(missing)} not known: {why}" for why, missing in reasons.items()]
+    return "; ".join(words)
 
 
 def identify(dut: Dut) -> tuple[dict[str, str], dict[str, str]]:

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bench import quarantine
+from bench.clock import wait_until
 from bench.dut import Dut
 from bench.dut_identity import check_dut
-from bench.errors import BenchError, DefinitionError, OutOfRange, ProductFailure, SafetyError
+from bench.errors import BenchError, DefinitionError, OutOfRange, ProductFailure, ReadingError, SafetyError
 from bench.loading import nearest
 from bench.moved_promises import moved_row, require_sound
 from bench.profile import Profile
@@ -25,6 +26,7 @@ from bench.shield import shielded
 from bench.stand import Stand
 from bench.stimulus import release
 
+HEARD_WITHIN_S = 2.0
 ROUNDS = 2  # of putting back: a BMS may refuse a threshold as long as its release is still beyond it
 
 
@@ -114,6 +116,7 @@ def changed(stand: Stand, values: Mapping[str, float]) -> Iterator[Changed]:
         expected = {**snapshot, **wanted}
         read_back = read_settings(dut)
         _require_kept(stand.profile, expected, read_back, "after writing")
+        _hear_again(stand)
         yield Changed(dut.serial, snapshot, {name: read_back[name] for name in wanted}, promises)
         _outputs_off(stand)
         _require_kept(stand.profile, expected, read_settings(dut), "at the end, nobody wrote meanwhile")
@@ -173,6 +176,21 @@ def _outputs_off(stand: Stand) -> None:
         release(stand)
 
 
+def _hear_again(stand: Stand) -> None:
+    """Settings and polls share one line: let the polls catch up, so that no reading is stale by our doing."""
+
+    def heard() -> bool:
+        try:
+            stand.dut.read("pack_current")
+        except ReadingError:
+            return False
+        return True
+
+    wait_until(
+        stand.clock, heard, timeout_s=HEARD_WITHIN_S, poll_s=0.05
+    )  # one that stays silent is the test's business
+
+
 def _write(dut: Dut, name: str, value: float) -> None:
     link = dut.links[dut.profile.settings[name].link]
     if not isinstance(link, WritesSettings):
@@ -220,6 +238,7 @@ def _leave(stand: Stand, snapshot: Mapping[str, float], *, on_disk: bool) -> Exc
         elif wrong := quarantine.differences(snapshot, read_back):
             raise SafetyError(f"settings of BMS {dut.serial} were not put back: {'; '.join(wrong)}")
         dut.settings_changed = False
+        _hear_again(stand)
         stand.note(f"settings of {dut.serial} read as before")
     return trouble
 

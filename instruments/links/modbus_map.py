@@ -150,6 +150,16 @@ class ModbusMapLink:
         self._transport.close()
 
     def _poll(self) -> None:
+        """Ask for everything, unless somebody asks for a setting just now: the guard's watch waits behind this."""
+        if not self._talking.acquire(blocking=False):
+            self.not_due += 1
+            return
+        try:
+            self._ask_all()
+        finally:
+            self._talking.release()
+
+    def _ask_all(self) -> None:
         silent: set[int] = set()
         try:
             with self._transport.operation():
@@ -180,15 +190,14 @@ class ModbusMapLink:
 
     def _fetch(self, group: Group) -> list[int] | list[bool]:
         transport = self._transport
-        with self._talking:
-            transport.device_id = group.unit_id
-            if group.function == 1:
-                return transport.read_coils(group.address, group.count)
-            if group.function == 2:
-                return transport.read_discrete_inputs(group.address, group.count)
-            if group.function == 3:
-                return transport.read_holding_registers(group.address, group.count)
-            return transport.read_input_registers(group.address, group.count)
+        transport.device_id = group.unit_id
+        if group.function == 1:
+            return transport.read_coils(group.address, group.count)
+        if group.function == 2:
+            return transport.read_discrete_inputs(group.address, group.count)
+        if group.function == 3:
+            return transport.read_holding_registers(group.address, group.count)
+        return transport.read_input_registers(group.address, group.count)
 
     def _refused(self, group: Group, problem: InstrumentError) -> None:
         self._problems[group.unit_id] = str(problem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -224,3 +225,21 @@ def test_a_recording_of_a_live_unit_reads_as_its_register_list_says(shelf: Shelf
             assert setting.count(link.read_setting(name), SEPLOS.limited_direction(name)) == listed[setting.address]
             compared += 1
     assert compared >= 12
+
+
+def test_a_poll_does_not_wait_for_whoever_asks_for_a_setting(shelf: Shelf) -> None:
+    """The guard's watch stands behind it in the same queue."""
+    link = link_of(shelf)
+    asked: list[int] = []
+    polled = threading.Event()
+
+    def slow(address: int, count: int = 1) -> list[int]:
+        poll = threading.Thread(target=lambda: (link._poll(), polled.set()), daemon=True)
+        poll.start()
+        assert polled.wait(10.0), "the poll waited"
+        asked.append(address)
+        return [60] * count
+
+    shelf.read_input_registers = slow  # type: ignore[method-assign]
+    assert link.read_setting("charge_overcurrent") == 60.0
+    assert asked == [0x1317] and link.not_due == 1
