@@ -24,6 +24,7 @@ from bench.reference import Reference
 from bench.roles import (
     CellMonitor,
     HasOvercurrentProtection,
+    HasOverpowerProtection,
     HasOvervoltageProtection,
     HasSinkOvercurrentProtection,
     PowerInstrument,
@@ -118,7 +119,6 @@ class Guard(SetpointChecks):
         Raises:
             InstrumentError: an instrument did not accept its limit.
         """
-        # That they fit below fuse, wiring and disconnect was checked when the definition was loaded.
         limits = {direction: OVERCURRENT_MARGIN * self.limit_a(direction) for direction in Direction}
         done: list[str] = []
         voltage_v = OVERVOLTAGE_MARGIN * self.envelope.max_v
@@ -133,6 +133,10 @@ class Guard(SetpointChecks):
             if isinstance(instrument, HasSinkOvercurrentProtection):
                 instrument.set_sink_overcurrent_protection(limits[Direction.DISCHARGE])
                 done.append(f"{role}: over-current {limits[Direction.DISCHARGE]:.1f} A discharge")
+            if isinstance(instrument, HasOverpowerProtection):
+                power_w = min(OVERCURRENT_MARGIN * self.envelope.max_w, instrument.get_ratings().power_w)
+                instrument.set_overpower_protection(power_w)
+                done.append(f"{role}: over-power {power_w:.0f} W")
         return done
 
     # -- the watch ---------------------------------------------------------------------------------------------

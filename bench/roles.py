@@ -195,6 +195,17 @@ class HasSinkOvercurrentProtection(Protocol):
 
 
 @runtime_checkable
+class HasOverpowerProtection(Protocol):
+    """The output switches itself off beyond a power, in every quadrant that it has."""
+
+    def set_overpower_protection(self, power_w: float) -> None:
+        """Set the trip power, a magnitude in watts, and read it back."""
+
+    def get_overpower_protection(self) -> float:
+        """Read the trip power back, in watts."""
+
+
+@runtime_checkable
 class HasWatchdog(Protocol):
     """The output switches itself off when the bench has not spoken for a while: what is left when all else died.
 

@@ -11,7 +11,7 @@ from instruments.ea_modbus import DC_ON, EaModbus
 from instruments.ea_registers import PROTECTION_LIMIT
 
 _SINK_W, _SINK_A, _VOLTAGE, _SOURCE_A, _SOURCE_W = 498, 499, 500, 501, 502
-_OVP, _OCP, _SINK_OCP = 550, 553, 569
+_OVP, _OCP, _OPP, _SINK_OCP, _SINK_OPP = 550, 553, 556, 569, 570
 
 
 class EaPsb9000(EaModbus):
@@ -84,3 +84,12 @@ class EaPsb9000(EaModbus):
     def get_sink_overcurrent_protection(self) -> float:
         """Read the trip current while sinking back, in amperes."""
         return self._get(_SINK_OCP, self.nominal_a)
+
+    def set_overpower_protection(self, power_w: float) -> None:
+        """Set the trip power of both quadrants, in watts up to 110 % of the rating, and read both back."""
+        self._set(_OPP, "over-power protection", power_w, self.nominal_w, "W", PROTECTION_LIMIT)
+        self._set(_SINK_OPP, "sink over-power protection", power_w, self.nominal_w, "W", PROTECTION_LIMIT)
+
+    def get_overpower_protection(self) -> float:
+        """Read the trip power back, in watts: the larger one of the two quadrants."""
+        return max(self._get(_OPP, self.nominal_w), self._get(_SINK_OPP, self.nominal_w))

@@ -65,3 +65,12 @@ class EaPsi9000(EaScpi):
     def get_overcurrent_protection(self) -> float:
         """Read the trip current back, in amperes."""
         return self.link.query_float("CURR:PROT?", "A")
+
+    def set_overpower_protection(self, power_w: float) -> None:
+        """Set the trip power, in watts up to 110 % of the rating, and read it back."""
+        allowed = Range(0.0, PROTECTION_LIMIT * self.nominal_w, "W")
+        self._set("POW:PROT", power_w, "W", self.nominal_w, allowed)
+
+    def get_overpower_protection(self) -> float:
+        """Read the trip power back, in watts."""
+        return self.link.query_float("POW:PROT?", "W")

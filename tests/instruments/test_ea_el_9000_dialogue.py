@@ -67,6 +67,13 @@ def test_the_trip_current_is_set_and_read_back(conversation: Conversation) -> No
         assert load.get_overcurrent_protection() == pytest.approx(150.0)
 
 
+def test_the_trip_power_is_set_and_read_back(conversation: Conversation) -> None:
+    steps = (("POW:PROT 7200.000", None), *GOOD, ("POW:PROT?", "7200W"), ("POW:PROT?", "7200W"))
+    with conversation(EaEl9000, *OPENING, *steps) as load:
+        load.set_overpower_protection(7200.0)
+        assert load.get_overpower_protection() == pytest.approx(7200.0)
+
+
 @pytest.mark.parametrize(("method", "value"), [("set_current", -1.0), ("set_current", 341.0)])
 def test_beyond_the_rating_nothing_is_sent(conversation: Conversation, method: str, value: float) -> None:
     with conversation(EaEl9000, *OPENING) as load, pytest.raises(OutOfRange):

@@ -157,6 +157,14 @@ def test_a_setting_is_scaled_written_alone_and_read_back(
         assert getattr(supply, f"get_{method}")() == pytest.approx(value, abs=0.02)
 
 
+def test_the_trip_power_goes_to_both_quadrants(psb: Conversation) -> None:
+    """556 (0x22C) and 570 (0x23A), each written alone and read back; 15 kW of 30 kW are 0x6666."""
+    (source, read_source), (sink, read_sink) = setting("02 2C", "66 66"), setting("02 3A", "66 66")
+    with psb(source, read_source, sink, read_sink, read_source, read_sink) as supply:
+        supply.set_overpower_protection(supply.nominal_w / 2.0)
+        assert supply.get_overpower_protection() == pytest.approx(supply.nominal_w / 2.0, rel=1e-4)
+
+
 def test_the_worked_frame_of_fifty_percent_is_what_is_sent(psb: Conversation) -> None:
     with psb(same("01 06 01 F5 66 66 33 8E"), setting("01 F5", "66 66")[1]) as supply:
         supply.set_source_current(500.0)

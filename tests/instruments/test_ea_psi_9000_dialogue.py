@@ -71,6 +71,7 @@ def test_control_that_is_not_given_is_an_error(conversation: Conversation) -> No
         ("set_current_limit", "CURR", 120.0, "120.0A"),
         ("set_overvoltage_protection", "VOLT:PROT", 60.0, "60.00V"),
         ("set_overcurrent_protection", "CURR:PROT", 150.0, "150.0A"),
+        ("set_overpower_protection", "POW:PROT", 8580.0, "8580W"),
     ],
 )
 def test_a_setting_is_checked_for_errors_and_read_back(
