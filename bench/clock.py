@@ -39,6 +39,7 @@ class Rank(IntEnum):
     INSTRUMENT = 2
     CAN = 3
     CALLBACK = 4
+    LINK = 5  # a poll of the BMS: in simulated time a callback like any other, on the wall one that may hang for itself
 
 
 class Tick:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from bench.clock import NS, ClockMisuse, Rank, Tick, to_ns
 
+THREADS = {Rank.CAN: "bmsbench-can", Rank.LINK: "bmsbench-link"}  # all other callbacks share one
+
 LONGEST_WAIT_S = 0.5  # on Windows nothing interrupts a wait for a lock: Ctrl-C is seen between two of them
 
 
@@ -33,9 +35,10 @@ def machine_time_s() -> float:
 
 
 class WallClock:
-    """Real time. Callbacks run on one scheduler thread, cyclic CAN messages on one of their own.
+    """Real time. Callbacks run on one scheduler thread, cyclic CAN messages and the polls of links on one each.
 
-    A hung instrument can so block the bench's own sampling, but never starve the BMS of its state request.
+    A hung instrument can so block the bench's own sampling, but never starve the BMS of its state request; and a
+    silent BMS, whose every poll lasts until its time-out, never keeps the guard's watch waiting.
     A callback that raises stops all callbacks of its thread, and its exception is raised at the owner's next sleep;
     so a watch that fails leaves the BMS its state request until the way out has asked it to open. The owner is the
     thread that made the clock: another one that sleeps, in a step of the way out, must not take the news from it.
@@ -46,8 +49,8 @@ class WallClock:
     def __init__(self) -> None:
         self._zero_ns = time.monotonic_ns()
         self._changed = threading.Condition()
-        self._heaps: dict[bool, list[tuple[int, int, int, Tick]]] = {False: [], True: []}
-        self._threads: dict[bool, threading.Thread] = {}
+        self._heaps: dict[str, list[tuple[int, int, int, Tick]]] = {}  # thread -> what it is to call
+        self._threads: dict[str, threading.Thread] = {}
         self._order = 0
         self._problem: BaseException | None = None
         self._closed = False
@@ -120,17 +123,16 @@ class WallClock:
             return problem
 
     def _push(self, due_ns: int, callback: Callable[[], None], rank: Rank, period_ns: int) -> Tick:
-        cyclic_can = rank is Rank.CAN
+        name = THREADS.get(rank, "bmsbench-clock")
         with self._changed:
             if self._closed:
                 raise ClockMisuse("the clock is closed")
             self._order += 1
             tick = Tick(callback, rank, period_ns, self._order)
-            heapq.heappush(self._heaps[cyclic_can], (due_ns, int(rank), tick.order, tick))
-            if cyclic_can not in self._threads:
-                name = "bmsbench-can" if cyclic_can else "bmsbench-clock"
-                thread = threading.Thread(target=self._schedule, args=(cyclic_can,), name=name, daemon=True)
-                self._threads[cyclic_can] = thread
+            heapq.heappush(self._heaps.setdefault(name, []), (due_ns, int(rank), tick.order, tick))
+            if name not in self._threads:
+                thread = threading.Thread(target=self._schedule, args=(self._heaps[name],), name=name, daemon=True)
+                self._threads[name] = thread
                 thread.start()
             self._changed.notify_all()
             return tick
@@ -148,9 +150,8 @@ class WallClock:
                     return
                 self._changed.wait(min(remaining_ns / NS, LONGEST_WAIT_S))
 
-    def _schedule(self, cyclic_can: bool) -> None:
+    def _schedule(self, heap: list[tuple[int, int, int, Tick]]) -> None:
         self._inside.callback = True
-        heap = self._heaps[cyclic_can]
         while True:
             with self._changed:
                 if self._closed:

@@ -56,16 +56,16 @@ def test_events_run_by_due_time_then_rank_then_registration(events: list[tuple[i
     clock = SimulatedClock()
     ran: list[tuple[int, int, int]] = []
     for number, (due_s, rank) in enumerate(events):
-        key = (due_s, int(rank), number)
+        key = (due_s, min(rank, Rank.CALLBACK), number)
         clock.at(due_s, lambda key=key: ran.append(key), rank=rank)  # type: ignore[misc]
     for seconds in sleeps:
         clock.sleep(seconds)
     clock.sleep(6)
-    assert ran == sorted((due_s, int(rank), number) for number, (due_s, rank) in enumerate(events))
+    assert ran == sorted((due_s, min(rank, Rank.CALLBACK), number) for number, (due_s, rank) in enumerate(events))
 
 
 def test_the_ranks_are_physics_bms_instruments_can_callbacks() -> None:
-    assert [rank.name for rank in sorted(Rank)] == ["PHYSICS", "BMS", "INSTRUMENT", "CAN", "CALLBACK"]
+    assert [rank.name for rank in sorted(Rank)] == ["PHYSICS", "BMS", "INSTRUMENT", "CAN", "CALLBACK", "LINK"]
 
 
 def test_an_event_sees_its_own_due_time(clock: SimulatedClock) -> None:
@@ -374,3 +374,12 @@ def test_waiting_in_vain_ends_at_the_time_out(clock: SimulatedClock) -> None:
 def test_what_is_reached_already_takes_no_time(clock: SimulatedClock) -> None:
     assert wait_until(clock, lambda: True, timeout_s=1.0) == 0.0
     assert clock.now() == 0.0
+
+
+def test_a_links_poll_is_a_callback_like_any_other(clock: SimulatedClock) -> None:
+    log: list[str] = []
+    clock.at(1.0, lambda: log.append("poll"), rank=Rank.LINK)
+    clock.at(1.0, lambda: log.append("watch"))
+    clock.at(1.0, lambda: log.append("poll again"), rank=Rank.LINK)
+    clock.sleep(1.0)
+    assert log == ["poll", "watch", "poll again"]

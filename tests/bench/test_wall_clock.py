@@ -106,6 +106,19 @@ def test_a_hung_callback_does_not_starve_cyclic_can(clock: WallClock) -> None:
     assert threads_of_clocks() >= {"bmsbench-clock", "bmsbench-can"}
 
 
+def test_a_silent_link_keeps_neither_the_watch_nor_cyclic_can_waiting(clock: WallClock) -> None:
+    watched: list[float] = []
+    sent: list[float] = []
+    release = threading.Event()
+    clock.every(0.01, release.wait, rank=Rank.LINK)  # type: ignore[arg-type]
+    clock.every(0.02, lambda: watched.append(clock.now()))
+    clock.every(0.02, lambda: sent.append(clock.now()), rank=Rank.CAN)
+    clock.sleep(0.4)
+    release.set()
+    assert len(watched) >= 5
+    assert len(sent) >= 5
+
+
 def test_a_hung_can_message_does_not_starve_the_watch(clock: WallClock) -> None:
     watched: list[float] = []
     release = threading.Event()
