@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from threading import RLock
 from typing import Protocol
 
-from bench.clock import Clock, Tick
+from bench.clock import Clock, Rank, Tick
 from bench.errors import (
     ConnectionLost,
     DefinitionError,
@@ -92,7 +92,7 @@ class ModbusMapLink:
         self._poll()
         if self._lost:
             raise LinkError(f"{self._where}: {self._lost}")
-        self._tick = self._clock.every(self._poll_s, self._poll)
+        self._tick = self._clock.every(self._poll_s, self._poll, rank=Rank.LINK)
 
     def signals(self) -> tuple[str, ...]:
         """Return the names of the profile's signals that this link carries."""
