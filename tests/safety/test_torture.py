@@ -32,7 +32,7 @@ from torture_table import summary  # noqa: E402
 from torture_trial import judge  # noqa: E402
 
 TRIALS = 500
-QUICK = (22, 28, 34, 39)  # seeds of one bench, all of them soon over
+QUICK = (0, 2, 13, 18)  # seeds of one bench, all of them soon over
 RESULTS = HERE.parents[1] / ".bmsbench" / "torture"
 linux = pytest.mark.skipif(sys.platform != "linux", reason="kills and stops processes, and reads /proc")
 

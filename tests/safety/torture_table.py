@@ -39,7 +39,10 @@ def summary(files: Iterable[Path]) -> str:
 
 
 def _row(result: dict[str, Any]) -> str:
-    return f"{UNCOVERED}{result['uncovered']}" if result["uncovered"] else str(result["row"])
+    if result["uncovered"]:
+        return f"{UNCOVERED}{result['uncovered']}"
+    _, separator, kind = str(result["row"]).partition(": ")  # which instrument it was makes too many rows
+    return f"an instrument {kind}" if separator else str(result["row"])
 
 
 def _line(name: str, results: list[dict[str, Any]]) -> str:
