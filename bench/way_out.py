@@ -7,6 +7,7 @@ in simulated time, where nothing of ours may talk from another thread.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 from bench.clock import Clock
 from bench.dut import Dut
+from bench.errors import BenchError
 from bench.quantities import show
 from bench.reference import Reference
 from bench.roles import PowerInstrument, Switch
@@ -179,6 +181,9 @@ def _watch_current(clock: Clock, reference: Reference, alive: Callable[[], None]
     def measure() -> None:
         nonlocal current_a
         current_a = math.nan  # a meter that fails now has said nothing about now
+        if problem:  # perhaps it restarted and lost its range; what it says next is what counts
+            with contextlib.suppress(BenchError):
+                reference.set_up_current()
         current_a = reference.current()
 
     deadline_s = clock.now() + OFF_WITHIN_S

@@ -310,6 +310,13 @@ class Table:
 class _Meter:
     def __init__(self, measure: Callable[[], float]) -> None:
         self.measure_voltage = measure
+        self.set: list[float] = []
+
+    def set_range(self, range_v: float) -> None:
+        self.set.append(range_v)
+
+    def set_integration(self, power_line_cycles: float) -> None:
+        self.set.append(power_line_cycles)
 
 
 class FakeLink:

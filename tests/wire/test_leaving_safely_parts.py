@@ -165,6 +165,10 @@ class Meter:
 
     def __init__(self, current_a: Callable[[], float]) -> None:
         self.current = current_a
+        self.ready = False
+
+    def set_up_current(self) -> None:
+        self.ready = True
 
     def pack_voltage(self) -> float:
         return 52.1
@@ -257,6 +261,18 @@ def test_a_current_that_cannot_be_measured_is_not_safe() -> None:
     report = leave(SimulatedClock(), {"load": Part("sink")}, Contact(), Meter(silent))
     assert report.safe is False
     assert "could not be measured: InstrumentError: no answer" in report.text
+
+
+def test_a_meter_that_restarted_is_given_its_range_again_before_it_is_believed() -> None:
+    def current() -> float:
+        if not meter.ready:
+            raise InstrumentError("no measuring range set")
+        return 0.001
+
+    meter = Meter(current)
+    report = leave(SimulatedClock(), {"load": Part("sink")}, Contact(), meter)
+    assert report.safe
+    assert report.lines()[-1] == "current +0.001 A ± 0.010 A (measured)"
 
 
 def test_an_output_that_does_not_obey_is_a_broken_bench_although_the_current_is_off() -> None:
