@@ -71,6 +71,10 @@ CASES = [
     Case("kill -9 of both", ((0, "guardian", KILL), (0, "runner", KILL)), STALL_S + 2.0, None, False),
     Case("kill -9 of both, discharging", ((0, "guardian", KILL), (0, "runner", KILL)), STALL_S + 2.0, None, False,
          -50.0),
+    Case("kill -9 of both, PSB", ((0, "guardian", KILL), (0, "runner", KILL)), STALL_S + 2.0, None, False, 50.0,
+         "virtual_bidirectional"),
+    Case("kill -9 of both, PSB discharging", ((0, "guardian", KILL), (0, "runner", KILL)), STALL_S + 2.0, None, False,
+         -50.0, "virtual_bidirectional"),
     Case("both sleep for 5 s", ((0, "guardian", STOP), (0, "runner", STOP), (5.0, "runner", CONT),
                                 (5.0, "guardian", CONT)), 8.0, BROKEN, False),
     Case("both sleep for 5 s, the guardian wakes first", ((0, "guardian", STOP), (0, "runner", STOP),
@@ -93,8 +97,9 @@ class Session:
         self.log = folder / "said.txt"
         with self.log.open("w", encoding="utf-8") as out:
             self.process = subprocess.Popen(
-                command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-            )
+                command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+                env={**os.environ, "BMSBENCH_STATE": str(folder / "state")},
+            )  # fmt: skip
         flows = lab.wait_for(lambda truth: abs(truth["current_a"]) > FLOWS_A or self.process.poll() is not None, RUN_S)
         assert flows is not None and self.process.poll() is None, self.said()
         time.sleep(0.3)

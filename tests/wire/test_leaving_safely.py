@@ -82,6 +82,32 @@ def worse(flowing):
 def test_it(worse):
     pass
 """,
+    "failed test, and another": """
+def test_it(flowing):
+    happens()
+    assert not flowing, "the product is to blame"
+
+def test_never(stand):
+    (HERE / "went on").touch()
+""",
+    "longer than its limit": """
+def test_it(flowing):
+    try:
+        flowing.clock.sleep(40.0)
+    except BaseException:
+        happens()
+        raise
+""",
+    "longer than its limit, in its teardown": """
+@pytest.fixture
+def slow(flowing):
+    yield flowing
+    time.sleep(LIMIT_S)
+    happens()
+
+def test_it(slow):
+    pass
+""",
     "waits": """
 def test_it(flowing):
     flowing.clock.sleep(40.0)
@@ -107,10 +133,12 @@ class Case:
     left_on: tuple[str, ...] = ()  # what cannot be switched off, so that the disconnect must open
     within_s: float = 2.0
     safe: bool = True  # the bench can know that it is safe
+    options: tuple[str, ...] = ()  # of pytest
 
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
 CHARGER, SINK = ("charger",), ("sink",)
+LIMIT_S = 8.0  # opening the bench counts, too
 STOP_IT = ((0.3, signal.SIGINT),)
 
 
@@ -122,6 +150,11 @@ def fault(name: str, fault: str, *, body: str = "waits", **more: Any) -> Case:
 CASES = [
     Case("end of the test", "end of the test", 0),
     Case("failed test", "failed test", PRODUCT),
+    Case("pytest -x", "failed test, and another", PRODUCT, options=("-x",)),
+    Case("time limit", "longer than its limit", BROKEN, options=("--timeout", str(LIMIT_S))),
+    Case(
+        "time limit during teardown", "longer than its limit, in its teardown", 0, options=("--timeout", str(LIMIT_S))
+    ),
     Case("exception in a fixture", "exception in a fixture", BROKEN),
     Case("exception in teardown", "exception in teardown", BROKEN),
     Case("Ctrl-C", "waits and releases", INTERRUPTED, signals=((0.0, INT),)),
@@ -142,7 +175,16 @@ CASES = [
     fault("supply does not switch off", "charger stuck_output", left_on=CHARGER, signals=STOP_IT),
     fault("load does not switch off", "sink stuck_output", left_on=SINK, signals=STOP_IT, current_a=-50.0),
 ]
-QUICK = ("failed test", "exception in teardown", "Ctrl-C twice", "SIGTERM", "supply hangs", "supply loses its mains")
+QUICK = (
+    "failed test",
+    "pytest -x",
+    "time limit",
+    "exception in teardown",
+    "Ctrl-C twice",
+    "SIGTERM",
+    "supply hangs",
+    "supply loses its mains",
+)
 
 
 @dataclass
@@ -154,6 +196,7 @@ class Ended:
     said: str
     record: dict[str, Any]
     truth: dict[str, Any]
+    went_on: bool  # a test began that must not
 
     @property
     def safe_lines(self) -> list[str]:
@@ -178,11 +221,14 @@ def play(lab: Any, folder: Path, case: Case, bms: str = "seplos_v3") -> Ended:
     suites.mkdir(parents=True)
     suite = suites / "test_leaving.py"
     text = SUITE + BODIES[case.body]
-    suite.write_text(text.replace("{current}", str(case.current_a)), encoding="utf-8")
+    suite.write_text(text.replace("{current}", str(case.current_a)).replace("LIMIT_S", str(LIMIT_S)), encoding="utf-8")
     run_folder = folder / "run"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(suite)]
-    command += ["--bench", str(lab.definition), "--bms", bms, "--run-folder", str(run_folder)]
-    runner = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    command += ["--bench", str(lab.definition), "--bms", bms, "--run-folder", str(run_folder), *case.options]
+    runner = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "BMSBENCH_STATE": str(folder / "state")},  # what one leaves in quarantine is its own
+    )  # fmt: skip
     try:
         happened_s = _let_it_happen(lab, runner, case, suites / "happened")
         said, _ = runner.communicate(timeout=RUN_S)
@@ -193,7 +239,7 @@ def play(lab: Any, folder: Path, case: Case, bms: str = "seplos_v3") -> Ended:
     truth = lab.truth()
     latency_s = _off_since(lab, happened_s) - happened_s
     record = json.loads((run_folder / "run.json").read_text(encoding="utf-8"))
-    return Ended(runner.returncode, latency_s, said, record, truth)
+    return Ended(runner.returncode, latency_s, said, record, truth, (suites / "went on").exists())
 
 
 def _let_it_happen(lab: Any, runner: subprocess.Popen[str], case: Case, happened: Path) -> float:
@@ -233,6 +279,7 @@ def judge(case: Case, ended: Ended) -> None:
     assert ended.truth["disconnect_closed"] is False
     assert set(ended.truth["outputs_on"]) <= set(case.left_on), ended.said
     assert ended.status == case.status, ended.said
+    assert not ended.went_on, "a test began after the run was told to stop"
 
 
 @pytest.fixture
