@@ -24,7 +24,7 @@ from instruments import catalogue
 from instruments.checks import FOLDER_OF_ROLE, NAMELESS
 
 OPENING_S = 6.0
-AT_ONCE_S = 1.5  # what has not answered by then may take seconds: then the disconnect does not wait for it
+AT_ONCE_S = 0.5  # what has not answered by then may take seconds: then the disconnect does not wait for it
 AGAIN_S = 0.25
 POWER_ROLES = ("supply", "load", "bidirectional")
 
