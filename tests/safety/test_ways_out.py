@@ -91,7 +91,6 @@ QUICK = (
     "charger loses its mains for 1 s, nothing flows",
     "relays vanishes",
     "no file may grow any more",
-    "hangs in C code",
 )
 
 
