@@ -206,7 +206,9 @@ def _script(rng: random.Random, *, long: bool) -> tuple[tuple[Any, ...], ...]:
         weights = (10, 3, 4, 2, 3, 1) if steps else (3, 1, 1, 1, 0, 0)
         kind = rng.choices(("force", "hold", "ramp", "provoke", "read", "zero"), weights=weights)[0]
         if kind == "ramp":
-            steps.append(("ramp", round(rng.uniform(-60.0, 60.0), 1), current_a, round(rng.uniform(0.4, 1.0), 2)))
+            # Steeper ones are refused: slope times the time to stop must fit between the end and the envelope.
+            begin_a = round(0.8 * current_a + rng.uniform(-30.0, 30.0), 1)
+            steps.append(("ramp", begin_a, round(0.8 * current_a, 1), round(rng.uniform(0.8, 1.2), 2)))
         elif kind == "provoke":
             steps.append(("provoke", sign * round(rng.uniform(60.0, 110.0), 1), round(rng.uniform(0.3, 1.0), 2)))
         elif kind in ("zero", "read"):
