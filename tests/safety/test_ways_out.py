@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="stops processes
 
 OFF_A = 0.2  # 0.1 % of the reference's range of 200 A
 STALL_S = 3.0  # the definition's default
-KILLED = -9
+INTERRUPTED, KILLED = 2, -9
 ROUNDS = 3
 
 
@@ -68,6 +68,7 @@ WAYS = [
     vanishes("everything", disconnect_left=True, safe=False, within_s=STALL_S + 3.0),
     Way("cable of everything unplugged", events=((0.0, "unplug everything"),), disconnect_left=True, safe=False,
         within_s=STALL_S + 3.0, perhaps_by_guardian=True),
+    Way("terminal closed", events=((0.0, "close terminal"),), status=INTERRUPTED, terminal=True, within_s=2.0),
     Way("full disk", "fills the disk", tiny_disk=True, says="disk full"),
     Way("full disk, and the reference meter hangs", "fills the disk", ((0.0, "fault shunt_meter silent"),), safe=False,
         tiny_disk=True),

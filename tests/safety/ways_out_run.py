@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from dataclasses import dataclass
@@ -136,6 +139,7 @@ class Way:
     by_guardian: bool = False
     perhaps_by_guardian: bool = False  # two time-outs in a row may be longer than the guardian waits
     tiny_disk: bool = False
+    terminal: bool = False  # it runs on a terminal, not into a pipe
     log_too: bool = False  # what the run says goes into a file that is full, too
     says: str = ""
 
@@ -230,15 +234,21 @@ class Run:
         words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(self.suites)]
         words += ["--bench", str(self._definition()), "--bms", "seplos_v3", "--run-folder", str(self.run_folder)]
         self.lines: list[str] = []
-        self.process = subprocess.Popen(
-            self._on_its_disk(words), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True, env={**os.environ, "BMSBENCH_STATE": str(self.disk / "state")},
-        )  # fmt: skip
+        self.env = {**os.environ, "BMSBENCH_STATE": str(self.disk / "state")}
+        self.terminal = -1
+        if way.terminal:
+            self.process = self._on_a_terminal(words)
+        else:
+            self.process = subprocess.Popen(
+                self._on_its_disk(words), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                start_new_session=True, env=self.env,
+            )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
+        if self.process.stdout is None:
+            return
         self.lines.extend(self.process.stdout)
 
     def _definition(self) -> Path:
@@ -251,6 +261,17 @@ class Run:
         path = self.folder / "bench.toml"
         path.write_text(text, encoding="utf-8")
         return path
+
+    def _on_a_terminal(self, words: list[str]) -> subprocess.Popen[str]:
+        """A terminal of its own, which the kernel hangs up when it is closed."""
+        self.terminal, inside = os.openpty()
+        try:
+            return subprocess.Popen(
+                words, cwd=self.folder, stdin=inside, stdout=inside, stderr=inside, text=True, start_new_session=True,
+                env=self.env, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            )  # fmt: skip
+        finally:
+            os.close(inside)
 
     def _on_its_disk(self, words: list[str]) -> list[str]:
         """A disk of two megabytes that only this run sees; what it kept is copied away before it is gone."""
@@ -279,7 +300,7 @@ class Run:
         return int(pids[0 if whom == "runner" else 1])
 
     def do(self, event: str) -> None:
-        """`fault NAME FAULT`, `vanish NAME`, `unplug NAME`, or a signal's name and whom."""
+        """`fault NAME FAULT`, `vanish NAME`, `unplug NAME`, `close terminal`, or a signal's name and whom."""
         verb, *rest = event.split()
         if verb == "fault":
             assert self.lab.tell(event) == "ok"
@@ -287,6 +308,8 @@ class Run:
             for name, cable in self.cables.items():
                 if rest[0] in (name, "everything"):
                     cable.pull() if verb == "unplug" else cable.vanish()
+        elif verb == "close":
+            os.close(self.terminal)
         else:
             os.kill(self.pid(rest[0]), getattr(signal, f"SIG{verb}"))
 
@@ -301,6 +324,8 @@ class Run:
         (self.suites / "go on").touch()
         self.process.wait(RUN_S)
         happened = self.suites / "happened"
+        if self.way.terminal:
+            shutil.copytree(self.disk, self.kept)
         return float(happened.read_text(encoding="utf-8")) if happened.exists() else begun_s
 
     def guardian_lines(self) -> list[dict[str, Any]]:
