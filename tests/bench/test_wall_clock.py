@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from bench.clock import Clock, ClockMisuse, Rank
+from bench.clock import Clock, ClockMisuse, Rank, wait_until
 from bench.wall_clock import WallClock, utc_now
 
 
@@ -18,6 +18,11 @@ def clock() -> Iterator[WallClock]:
     clock = WallClock()
     yield clock
     clock.close()
+
+
+def wait_for(clock: WallClock, reached: Callable[[], bool]) -> None:
+    """Wait for what must come, however busy this machine is."""
+    assert wait_until(clock, reached, timeout_s=20.0) is not None
 
 
 def threads_of_clocks() -> set[str]:
@@ -58,25 +63,25 @@ def test_a_period_that_is_not_positive_is_refused(clock: WallClock) -> None:
 def test_callbacks_never_come_before_their_grid_and_do_not_drift(clock: WallClock) -> None:
     ticks: list[float] = []
     begin_s = clock.now()
-    clock.every(0.02, lambda: ticks.append(clock.now()))
-    clock.sleep(0.5)
-    assert len(ticks) >= 3
-    offsets = [(at_s - begin_s) % 0.02 for at_s in ticks]
-    late = [at_s for at_s in offsets if at_s < 0.015]  # a busy machine may be late, but not on average
+    clock.every(0.1, lambda: ticks.append(clock.now()))
+    wait_for(clock, lambda: len(ticks) >= 8)
+    offsets = [(at_s - begin_s) % 0.1 for at_s in ticks]
+    late = [at_s for at_s in offsets if at_s < 0.075]  # a busy machine may be late, but not on average
     assert len(late) > len(offsets) / 2
-    assert ticks[0] - begin_s >= 0.02
+    assert ticks[0] - begin_s >= 0.1
 
 
 def test_a_callback_at_an_instant_runs_once(clock: WallClock) -> None:
     ran: list[float] = []
     at_s = clock.now() + 0.05
     clock.at(at_s, lambda: ran.append(clock.now()))
-    clock.sleep(0.3)
+    wait_for(clock, lambda: bool(ran))
+    clock.sleep(0.2)
     assert len(ran) == 1
     assert ran[0] >= at_s
 
 
-@pytest.mark.parametrize("hang_s", [0.22, 0.24])
+@pytest.mark.parametrize("hang_s", [0.44, 0.48])
 def test_missed_slots_are_skipped_not_sent_back_to_back(clock: WallClock, hang_s: float) -> None:
     ticks: list[float] = []
 
@@ -85,13 +90,13 @@ def test_missed_slots_are_skipped_not_sent_back_to_back(clock: WallClock, hang_s
         if len(ticks) == 1:
             threading.Event().wait(hang_s)
 
-    clock.every(0.05, slow_once)
-    clock.sleep(0.6)
-    assert len(ticks) >= 3
-    assert len(ticks) <= 9  # of twelve slots at least three were missed
+    begin_s = clock.now()
+    clock.every(0.1, slow_once)
+    wait_for(clock, lambda: len(ticks) >= 4)
+    assert len(ticks) <= (clock.now() - begin_s) / 0.1 - 3  # at least three slots were missed
     gaps = [later - at_s for at_s, later in itertools.pairwise(ticks)]
     assert gaps[0] >= hang_s
-    if hang_s == 0.24:  # just before a slot, which is the tempting moment for two in a row
+    if hang_s == 0.48:  # just before a slot, which is the tempting moment for two in a row
         assert gaps[1] > 0.02
 
 
@@ -100,9 +105,8 @@ def test_a_hung_callback_does_not_starve_cyclic_can(clock: WallClock) -> None:
     release = threading.Event()
     clock.every(0.01, release.wait)  # type: ignore[arg-type]
     clock.every(0.02, lambda: sent.append(clock.now()), rank=Rank.CAN)
-    clock.sleep(0.4)
+    wait_for(clock, lambda: len(sent) >= 5)
     release.set()
-    assert len(sent) >= 5
     assert threads_of_clocks() >= {"bmsbench-clock", "bmsbench-can"}
 
 
@@ -113,10 +117,8 @@ def test_a_silent_link_keeps_neither_the_watch_nor_cyclic_can_waiting(clock: Wal
     clock.every(0.01, release.wait, rank=Rank.LINK)  # type: ignore[arg-type]
     clock.every(0.02, lambda: watched.append(clock.now()))
     clock.every(0.02, lambda: sent.append(clock.now()), rank=Rank.CAN)
-    clock.sleep(0.4)
+    wait_for(clock, lambda: len(watched) >= 5 and len(sent) >= 5)
     release.set()
-    assert len(watched) >= 5
-    assert len(sent) >= 5
 
 
 def test_a_hung_can_message_does_not_starve_the_watch(clock: WallClock) -> None:
@@ -124,9 +126,8 @@ def test_a_hung_can_message_does_not_starve_the_watch(clock: WallClock) -> None:
     release = threading.Event()
     clock.every(0.01, release.wait, rank=Rank.CAN)  # type: ignore[arg-type]
     clock.every(0.02, lambda: watched.append(clock.now()))
-    clock.sleep(0.4)
+    wait_for(clock, lambda: len(watched) >= 5)
     release.set()
-    assert len(watched) >= 5
 
 
 def test_a_callbacks_exception_is_raised_at_the_next_sleep_once_and_wakes_a_sleeper(clock: WallClock) -> None:
@@ -201,11 +202,10 @@ def test_a_long_sleep_is_waited_for_in_bits_and_ends_in_time(clock: WallClock) -
 def test_a_cancelled_tick_never_runs_again(clock: WallClock) -> None:
     ticks: list[float] = []
     tick = clock.every(0.02, lambda: ticks.append(clock.now()))
-    clock.sleep(0.1)
+    wait_for(clock, lambda: bool(ticks))
     tick.cancel()
     clock.sleep(0.05)
     count = len(ticks)
-    assert count >= 1
     clock.sleep(0.1)
     assert len(ticks) == count
 

@@ -98,16 +98,25 @@ def test_an_empty_name_is_no_name(tmp_path: Path) -> None:
 
 
 def test_time_passes_as_on_the_wall(lab: Any) -> None:
-    first = lab.truth()
-    time.sleep(1.0)
-    second = lab.truth()
-    assert second["at_s"] - first["at_s"] == pytest.approx(second["unix_s"] - first["unix_s"], abs=0.05)
+    """A busy machine lets a lab lag for a moment; one whose time runs wrong never comes right."""
+    found = []
+    for _ in range(10):
+        first = lab.truth()
+        time.sleep(1.0)
+        second = lab.truth()
+        found.append((second["at_s"] - first["at_s"]) - (second["unix_s"] - first["unix_s"]))
+        if abs(found[-1]) < 0.05:
+            return
+    pytest.fail(f"in one second of the wall its time was off by {found}")
 
 
 def test_the_witness_writes_at_least_twenty_lines_a_second(lab: Any) -> None:
-    begin = len(lab.lines())
-    time.sleep(1.0)
-    assert len(lab.lines()) - begin >= 20
+    begin_s = lab.truth()["at_s"]
+    assert lab.wait_for(lambda truth: truth["at_s"] > begin_s + 1.5, 30.0)
+    until_s = time.monotonic() + 10.0
+    while lab.lines()[-1]["at_s"] < begin_s + 1.0 and time.monotonic() < until_s:
+        time.sleep(0.05)
+    assert sum(begin_s <= line["at_s"] < begin_s + 1.0 for line in lab.lines()) >= 20
 
 
 def test_a_client_of_nobody_sees_what_another_one_does(lab: Any) -> None:
@@ -117,9 +126,11 @@ def test_a_client_of_nobody_sees_what_another_one_does(lab: Any) -> None:
         socket.create_connection(("127.0.0.1", lab.ports["charger"]), timeout=5) as supply,
     ):
         supply.sendall(b"SYST:LOCK ON\nVOLT 12\n")
-        time.sleep(0.3)  # it takes a command some milliseconds to act
-        supply.sendall(b"VOLT?\n")
-        assert supply.recv(100).startswith(b"12.0")
+        answer, until_s = b"", time.monotonic() + 10.0
+        while not answer.startswith(b"12.0") and time.monotonic() < until_s:  # it takes some milliseconds to act
+            supply.sendall(b"VOLT?\n")
+            answer = supply.recv(100)
+        assert answer.startswith(b"12.0")
         meter.sendall(b"*IDN?\n")
         assert b"34465A" in meter.recv(200)
         supply.sendall(b"SYST:LOCK OFF\n")
@@ -132,6 +143,7 @@ def test_control_shows_faults_and_refuses_what_it_does_not_know(lab: Any) -> Non
         supply.sendall(b"*IDN?\n")
         with pytest.raises(TimeoutError):
             supply.recv(100)
+        supply.settimeout(10.0)
         assert lab.tell("fault charger none") == "ok"
         supply.sendall(b"*IDN?\n")
         assert b"VIRTUAL" in supply.recv(200)

@@ -28,7 +28,7 @@ def modbus(clock: WallClock, dialogue: list[Dialogue]) -> Iterator[Callable[...,
     opened: list[ModbusTransport] = []
 
     def open_transport(server: Any, **settings: Any) -> ModbusTransport:
-        settings = {"timeout_s": 0.4, "framing": "rtu", **settings}
+        settings = {"timeout_s": 1.0, "framing": "rtu", **settings}
         made = ModbusTransport("dut", f"tcp:127.0.0.1:{server.port}", clock=clock, record=dialogue.append, **settings)
         opened.append(made)
         made.connect()
@@ -46,12 +46,12 @@ def test_frames_are_recorded_as_hex(script: Any, modbus: Any, dialogue: list[Dia
 
 
 def test_a_late_answer_over_rtu_on_tcp_never_answers_the_next_request(script: Any, modbus: Any) -> None:
-    late = (ASK_11, [(0.8, bytes.fromhex(SAY_11))])
+    late = (ASK_11, [(1.6, bytes.fromhex(SAY_11))])
     server = script(late, (ASK_22, SAY_22), lines=False)
     link = modbus(server)
     with pytest.raises(InstrumentTimeout, match="function 03 at 11"):
         link.read_holding_registers(11)
-    time.sleep(0.6)
+    time.sleep(0.8)
     assert link.read_holding_registers(22) == [22]
     assert server.connections == 2
 
@@ -92,11 +92,11 @@ def test_a_write_that_is_echoed_with_another_value_is_out_of_step(script: Any, m
 
 
 def test_another_device_s_answer_is_refused_at_once(script: Any, modbus: Any, clock: WallClock) -> None:
-    link = modbus(script((ASK_11, "02 03 02 00 0B BD 83"), lines=False), timeout_s=5.0)
+    link = modbus(script((ASK_11, "02 03 02 00 0B BD 83"), lines=False), timeout_s=30.0)
     begin_s = clock.now()
     with pytest.raises(InstrumentError, match="garbled"):
         link.read_holding_registers(11)
-    assert clock.now() - begin_s < 1.0
+    assert clock.now() - begin_s < 15.0  # at once, compared with the time-out
 
 
 def test_a_refusal_leaves_the_conversation_in_step(script: Any, modbus: Any) -> None:
@@ -109,11 +109,11 @@ def test_a_refusal_leaves_the_conversation_in_step(script: Any, modbus: Any) -> 
 
 
 def test_a_peer_that_closes_is_recognised_at_once(script: Any, modbus: Any, clock: WallClock) -> None:
-    link = modbus(script((ASK_11, ("close",)), lines=False), timeout_s=5.0)
+    link = modbus(script((ASK_11, ("close",)), lines=False), timeout_s=30.0)
     begin_s = clock.now()
     with pytest.raises(ConnectionLost):
         link.read_holding_registers(11)
-    assert clock.now() - begin_s < 1.0
+    assert clock.now() - begin_s < 15.0  # at once, compared with the time-out
 
 
 def test_a_connection_closed_while_idle_is_opened_again(script: Any, modbus: Any) -> None:
@@ -197,7 +197,7 @@ def test_rtu_on_a_serial_line_reads_and_closes_after_silence(clock: WallClock) -
 
     thread = threading.Thread(target=board, daemon=True)
     thread.start()
-    link = ModbusTransport("dut", f"serial:{port},115200", clock=clock, record=lambda _: None, timeout_s=0.3)
+    link = ModbusTransport("dut", f"serial:{port},115200", clock=clock, record=lambda _: None, timeout_s=1.0)
     link.connect()
     assert link.read_holding_registers(11) == [11]
     with pytest.raises(InstrumentTimeout):
@@ -220,5 +220,5 @@ def test_an_announced_silence_costs_simulated_time_only() -> None:
         with pytest.raises(InstrumentTimeout):
             link.read_holding_registers(11)
         assert clock.now() == 3.0
-        assert time.monotonic() - begin_wall < 2.0
+        assert time.monotonic() - begin_wall < 4.5  # a silence that was not announced is waited for: 5 s
         link.close()

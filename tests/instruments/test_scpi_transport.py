@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import statistics
 import struct
 import threading
 import time
@@ -20,6 +21,7 @@ from bench.wall_clock import WallClock
 from instruments.scpi import Scpi
 from instruments.transports.visa import ScpiTransport
 
+SHORT_S = 0.2  # a time-out where no answer comes
 IDN = ("*IDN?", "Maker,Model,SN1,1.0")
 OTHER = ("*IDN?", "Maker,Model,SN2,1.0")
 
@@ -30,7 +32,7 @@ def transport(clock: WallClock, dialogue: list[Dialogue]) -> Iterator[Callable[.
     opened: list[ScpiTransport] = []
 
     def open_transport(server: Any, **settings: Any) -> ScpiTransport:
-        settings.setdefault("timeout_s", 0.2)
+        settings.setdefault("timeout_s", 10.0)  # where an answer comes, a busy machine may take its time
         made = ScpiTransport("dut", f"tcp:127.0.0.1:{server.port}", clock=clock, record=dialogue.append, **settings)
         opened.append(made)
         made.connect()
@@ -68,11 +70,11 @@ def test_every_message_is_recorded_with_time_and_direction(
 def test_an_address_where_nothing_listens_is_named_at_once(clock: WallClock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    link = ScpiTransport("dut", f"tcp:127.0.0.1:{port}", clock=clock, record=lambda _: None, timeout_s=2.0)
+    link = ScpiTransport("dut", f"tcp:127.0.0.1:{port}", clock=clock, record=lambda _: None, timeout_s=30.0)
     begin_s = clock.now()
     with pytest.raises(ConnectionLost, match=rf"dut at tcp:127\.0\.0\.1:{port}.*is the instrument on"):
         link.connect()
-    assert clock.now() - begin_s < 1.0
+    assert clock.now() - begin_s < 15.0  # at once, compared with the time-out
 
 
 def test_a_host_that_does_not_exist_is_named(clock: WallClock) -> None:
@@ -84,7 +86,7 @@ def test_a_host_that_does_not_exist_is_named(clock: WallClock) -> None:
 def test_silence_is_a_time_out_with_the_last_messages(script: Any, transport: Any) -> None:
     link = transport(script(IDN, ("MEAS:VOLT?", None)))
     with pytest.raises(InstrumentTimeout, match=r"no answer to MEAS:VOLT\? within 0\.2 s") as problem:
-        link.query("MEAS:VOLT?")
+        link.query("MEAS:VOLT?", timeout_s=SHORT_S)
     assert "MEAS:VOLT?" in "".join(problem.value.__notes__)
     assert not link.is_open
 
@@ -93,8 +95,7 @@ def test_a_late_answer_never_answers_the_next_question(script: Any, transport: A
     server = script(IDN, ("MEAS:VOLT?", [(0.5, b"11.0\n")]), IDN, ("MEAS:CURR?", "22.0"))
     link = transport(server)
     with pytest.raises(InstrumentTimeout):
-        link.query("MEAS:VOLT?")
-    link.timeout_s = 2.0
+        link.query("MEAS:VOLT?", timeout_s=SHORT_S)
     assert link.query("MEAS:CURR?") == "22.0"
     assert server.connections == 2
 
@@ -102,11 +103,11 @@ def test_a_late_answer_never_answers_the_next_question(script: Any, transport: A
 def test_a_peer_that_closes_instead_of_answering_is_recognised_at_once(
     script: Any, transport: Any, clock: WallClock
 ) -> None:
-    link = transport(script(IDN, ("MEAS:VOLT?", ("close",))), timeout_s=5.0)
+    link = transport(script(IDN, ("MEAS:VOLT?", ("close",))), timeout_s=30.0)
     begin_s, begin_cpu_s = clock.now(), time.process_time()
     with pytest.raises(ConnectionLost, match="closed the connection instead of answering MEAS:VOLT"):
         link.query("MEAS:VOLT?")
-    assert clock.now() - begin_s < 1.0
+    assert clock.now() - begin_s < 15.0
     assert time.process_time() - begin_cpu_s < 0.5  # it does not spin
 
 
@@ -154,7 +155,7 @@ def test_a_half_open_peer_that_takes_connections_but_never_talks_is_a_time_out(c
 def test_another_serial_number_after_reopening_is_refused(script: Any, transport: Any) -> None:
     link = transport(script(IDN, ("A?", None), OTHER, OTHER))
     with pytest.raises(InstrumentTimeout):
-        link.query("A?")
+        link.query("A?", timeout_s=SHORT_S)
     for _ in range(2):
         with pytest.raises(InstrumentError, match=r"SN2.*SN1.*another instrument"):
             link.query("B?")
@@ -165,7 +166,7 @@ def test_the_driver_looks_at_its_state_before_the_conversation_goes_on(script: A
     states: list[str] = []
     link.on_reopen = lambda: states.append(link.query("STATE?"))
     with pytest.raises(InstrumentTimeout):
-        link.query("A?")
+        link.query("A?", timeout_s=SHORT_S)
     assert (link.query("B?"), link.query("C?")) == ("2", "3")
     assert states == ["off"]
 
@@ -177,7 +178,7 @@ def test_switching_off_does_not_wait_for_that_look(script: Any, transport: Any) 
     link = transport(script(IDN, ("A?", None), IDN, ("OFF", None), ("B?", "2")))
     link.on_reopen = refuse
     with pytest.raises(InstrumentTimeout):
-        link.query("A?")
+        link.query("A?", timeout_s=SHORT_S)
     with link.operation(urgent=True):
         link.write("OFF")
     with pytest.raises(InstrumentError, match="state lost"):
@@ -187,9 +188,9 @@ def test_switching_off_does_not_wait_for_that_look(script: Any, transport: Any) 
 
 def test_a_read_is_repeated_once_only_where_the_deadline_allows(script: Any, transport: Any, clock: WallClock) -> None:
     link = transport(script(IDN, ("A?", None), IDN, ("A?", "1"), ("B?", None)))
-    assert link.query("A?", retry_until_s=clock.now() + 1.0) == "1"
+    assert link.query("A?", timeout_s=1.0, retry_until_s=clock.now() + 30.0) == "1"
     with pytest.raises(InstrumentTimeout):
-        link.query("B?", retry_until_s=clock.now() + 0.3)
+        link.query("B?", timeout_s=SHORT_S, retry_until_s=clock.now() + 1.5 * SHORT_S)
 
 
 def test_a_command_is_never_repeated(script: Any, transport: Any) -> None:
@@ -208,7 +209,7 @@ def test_pieces_of_an_answer_are_put_together(script: Any, transport: Any) -> No
 def test_an_answer_without_an_end_is_a_time_out_and_no_number(script: Any, transport: Any) -> None:
     link = transport(script(IDN, ("MEAS:VOLT?", [(0, b"12.5")])))
     with pytest.raises(InstrumentTimeout):
-        link.query("MEAS:VOLT?")
+        link.query("MEAS:VOLT?", timeout_s=SHORT_S)
     assert "12.5" in str(link.trace[-1])
 
 
@@ -240,13 +241,15 @@ def test_carriage_returns_are_no_part_of_an_answer(script: Any, transport: Any) 
 
 
 def test_two_writes_and_a_question_are_not_held_back(script: Any, transport: Any, clock: WallClock) -> None:
-    link = transport(script(IDN, *[("A", None), ("B", None), ("C?", "1")] * 50), timeout_s=5.0)
-    begin_s = clock.now()
+    link = transport(script(IDN, *[("A", None), ("B", None), ("C?", "1")] * 50))
+    took_s = []
     for _ in range(50):
+        begin_s = clock.now()
         link.write("A")
         link.write("B")
         link.query("C?")
-    assert clock.now() - begin_s < 1.5  # Nagle against a delayed acknowledge would take 44 ms each time
+        took_s.append(clock.now() - begin_s)
+    assert statistics.median(took_s) < 0.035  # Nagle against a delayed acknowledge would take 44 ms each time
 
 
 def test_messages_keep_their_spacing(script: Any, transport: Any, clock: WallClock) -> None:
@@ -320,12 +323,12 @@ def test_a_ctrl_c_between_question_and_answer_leaves_an_open_conversation_in_ste
     assert link.query("B?") == "2"
 
 
-@pytest.mark.parametrize("late", [[(0.5, b"1\n")], [(0.0, b"1"), (0.5, b"2\n")]], ids=["late", "in pieces"])
+@pytest.mark.parametrize("late", [[(1.5, b"1\n")], [(0.0, b"1"), (1.5, b"2\n")]], ids=["late", "in pieces"])
 def test_a_ctrl_c_closes_the_conversation_where_the_answer_does_not_come_soon(
     script: Any, transport: Any, late: Any
 ) -> None:
     server = script(IDN, ("A?", late), IDN, IDN, ("B?", "2"))
-    link = transport(server, timeout_s=5.0)
+    link = transport(server)
     ctrl_c_at(link, "A?")
     assert not link.is_open
     assert link.query("B?") == "2"
@@ -359,11 +362,11 @@ def test_lines_on_a_serial_port_are_asked_and_answered(clock: WallClock) -> None
 
     thread = threading.Thread(target=instrument, daemon=True)
     thread.start()
-    link = ScpiTransport("dut", f"serial:{os.ttyname(line)},115200", clock=clock, record=lambda _: None, timeout_s=0.5)
+    link = ScpiTransport("dut", f"serial:{os.ttyname(line)},115200", clock=clock, record=lambda _: None, timeout_s=2.0)
     assert link.connect() == "Maker,Model,SN1"
     assert Scpi(link).query_float("MEAS:VOLT?", "V") == 12.5
     with pytest.raises(InstrumentTimeout):
-        link.query("SILENT?")
+        link.query("SILENT?", timeout_s=SHORT_S)
     assert not link.is_open
     thread.join(5)
     os.close(controller)
@@ -422,7 +425,7 @@ def test_an_announced_silence_costs_simulated_time_only(silence: Silence) -> Non
     with pytest.raises(InstrumentTimeout, match="30 s"):
         link.query("A?")
     assert clock.now() - begin_s == 30.0
-    assert time.monotonic() - begin_wall < 2.0
+    assert time.monotonic() - begin_wall < 15.0
     silence.answers[b"B?\n"] = b"2\n"
     assert link.query("B?") == "2"  # the announcement belonged to the question before
     link.close()
