@@ -150,7 +150,7 @@ class ModbusMapLink:
         self._transport.close()
 
     def _poll(self) -> None:
-        """Ask for everything, unless somebody asks for a setting just now: the guard's watch waits behind this."""
+        """Ask for everything, unless somebody asks for a setting just now; the next tick asks again."""
         if not self._talking.acquire(blocking=False):
             self.not_due += 1
             return

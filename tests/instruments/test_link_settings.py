@@ -228,7 +228,6 @@ def test_a_recording_of_a_live_unit_reads_as_its_register_list_says(shelf: Shelf
 
 
 def test_a_poll_does_not_wait_for_whoever_asks_for_a_setting(shelf: Shelf) -> None:
-    """The guard's watch stands behind it in the same queue."""
     link = link_of(shelf)
     asked: list[int] = []
     polled = threading.Event()
