@@ -207,7 +207,7 @@ def test_a_locked_board_that_refuses_commands_but_reads_open_is_open(relay: Conv
 
 def test_a_silent_board_is_not_taken_for_open(conversation: Conversation) -> None:
     silent = (OFF[0], None)
-    with conversation(IcpdasM7000, *OPENING, silent, lines=False, timeout_s=0.3, options={"channel": 1}) as switch:
+    with conversation(IcpdasM7000, *OPENING, silent, lines=False, timeout_s=2.0, options={"channel": 1}) as switch:
         with pytest.raises(InstrumentTimeout):
             switch.open_contact()
 

@@ -26,7 +26,7 @@ def loop(conversation: Conversation) -> Callable[..., Any]:
     def open_loop(*steps: tuple[str, Any], **options: object) -> Any:
         settings = {"channel": 1, **options}
         return conversation(
-            WaveshareModbusInputs, (READ, FIRST_ON), *steps, lines=False, timeout_s=0.5, options=settings
+            WaveshareModbusInputs, (READ, FIRST_ON), *steps, lines=False, timeout_s=2.0, options=settings
         )
 
     return open_loop
