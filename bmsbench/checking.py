@@ -93,6 +93,7 @@ def check_bench(
     seed: int = 1,
     lab: Path | None = None,
     admission: Admission | None = None,
+    dut_serial: str = "",
 ) -> Check:
     """Open a bench, look at everything, force a few amperes each way, and leave it safely.
 
@@ -101,7 +102,9 @@ def check_bench(
     """
     told = _Told()
     check = Check(definition.name, profile.name, definition.bench.simulated)
-    with open_stand(definition, profile, observers=Observers(told), seed=seed, lab=lab, admission=admission) as stand:
+    with open_stand(
+        definition, profile, observers=Observers(told), seed=seed, lab=lab, admission=admission, dut_serial=dut_serial
+    ) as stand:
         _instruments(stand, check)
         _bms(stand, told, check)
         check.add("protection", "; ".join(told.notes("protection")))

@@ -13,6 +13,7 @@ from bench.bench_lock import hold_bench
 from bench.clock import Clock
 from bench.definition import FILE, CanBinding, Definition
 from bench.dut import Dut
+from bench.dut_identity import check_dut
 from bench.envelope import OVERCURRENT_MARGIN
 from bench.errors import BenchError, DefinitionError, InstrumentError, SafetyError
 from bench.guard import Guard
@@ -75,17 +76,19 @@ def open_stand(
     evidence: Path | None = None,
     watchdogs: bool | None = None,
     admission: Admission | None = None,
+    dut_serial: str = "",
 ) -> Iterator[Stand]:
     """Open a bench for one test, and take the way out at the end, whatever happened.
 
     On the wall clock a guardian is armed first; it writes to `evidence` if it had to act. `watchdogs` of instruments
     are armed on the wall clock, in simulated time only when asked for. Hardware is opened only with its `admission`.
+    `dut_serial` is the BMS's own, where it cannot say it.
 
     Raises:
         DefinitionError: definition and profile do not fit, or would reach hardware; nothing was opened.
         InstrumentError, LinkError, WiringError, Inconclusive: opening went wrong; the bench was made safe.
         Occupied: another process has the bench, or one of its instruments; nothing was opened.
-        SafetyError: the bench is quarantined and was not opened; or safe state was not reached.
+        SafetyError: the bench or the BMS is quarantined, nothing was energised; or safe state was not reached.
     """
     check_admitted(definition, admission)
     if definition.bench.clock == "wall":
@@ -113,6 +116,7 @@ def open_stand(
         identities = _open_drivers(definition, clock, watchers, where, opened, lab)
         stand = _assemble(definition, profile, clock, watchers, traces, opened, identities)
         stand.seed, stand.defects = seed, defects
+        check_dut(stand, dut_serial)
         if admission is not None:
             _check_serials(stand, admission)
             stand.note(admission.words())

@@ -15,9 +15,17 @@ import click
 @click.option("--lab", type=click.Path(path_type=Path), envvar="BMSBENCH_LAB", help="the lab's own folder")
 @click.option("--operator", default="", metavar="NAME", help="who is at the bench, where it is hardware")
 @click.option("--unattended", is_flag=True, help="nobody is at the bench: hardware then needs interlock and disconnect")
+@click.option("--dut-serial", default="", metavar="S", help="serial number of a BMS that cannot say it itself")
 @click.option("--json", "as_json", is_flag=True, help="print what was found as JSON")
 def command(
-    bench: str | None, bms: str, seed: int, lab: Path | None, operator: str, unattended: bool, as_json: bool
+    bench: str | None,
+    bms: str,
+    seed: int,
+    lab: Path | None,
+    operator: str,
+    unattended: bool,
+    dut_serial: str,
+    as_json: bool,
 ) -> int:
     """Open a bench, name every instrument, hear the BMS, force a few amperes each way, and leave it safely.
 
@@ -40,7 +48,7 @@ def command(
     admission = admit_here(
         definition, profile, named=bench is not None, lab=lab, unattended=unattended, operator=operator
     )
-    check = check_bench(definition, profile, seed=seed, lab=lab, admission=admission)
+    check = check_bench(definition, profile, seed=seed, lab=lab, admission=admission, dut_serial=dut_serial)
     if as_json:
         click.echo(json.dumps(check.as_dict(), indent=2, ensure_ascii=False))
         return 0

@@ -36,6 +36,7 @@ class Folder:
 @click.option("--lab", metavar="DIR", help="a lab's own folder (default: BMSBENCH_LAB)")
 @click.option("--rule", type=click.Choice(["guarded", "simple", "binary"]), help="decision rule (default: guarded)")
 @click.option("--operator", metavar="NAME", help="who runs it, for the run record")
+@click.option("--dut-serial", metavar="S", help="serial number of a BMS that cannot say it itself")
 @click.option("--run-folder", metavar="DIR", help="write the evidence into this new folder")
 @click.option("--json", "as_json", is_flag=True, help="print the run record as JSON, pytest's own words to stderr")
 def command(paths: tuple[str, ...], as_json: bool, **options: str | int | None) -> int:
