@@ -28,7 +28,7 @@ FOLDERS = {
     "safety_input": "safety_inputs",
     "cell_monitor": "cell_monitors",
     "cell_emulator": "cell_emulators",
-    "temperature_emulator": "temperature",
+    "sensor_emulator": "temperature",
     "auxiliary_supply": "auxiliary",
     "chamber": "chambers",
 }

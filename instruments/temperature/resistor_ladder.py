@@ -42,7 +42,7 @@ class ResistorLadder:
     """Sensors made of resistors. On the way from one resistance to another none is below both: never towards a short,
     which an NTC's reader takes for heat."""
 
-    role: ClassVar[str] = "temperature_emulator"
+    role: ClassVar[str] = "sensor_emulator"
     family: ClassVar[str] = "resistor ladder on a Waveshare Modbus RTU Relay (8 channels)"
     models: ClassVar[tuple[str, ...]] = ()
     transport: ClassVar[str] = "modbus_rtu"

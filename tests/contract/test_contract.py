@@ -39,7 +39,7 @@ ROLES: dict[str, type] = {
     "safety_input": SafetyInput,
     "cell_monitor": CellMonitor,
     "cell_emulator": CellEmulator,
-    "temperature_emulator": TemperatureEmulator,
+    "sensor_emulator": TemperatureEmulator,
     "auxiliary_supply": Supply,
     "supply": Supply,
     "load": Load,
