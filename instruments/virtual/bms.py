@@ -3,8 +3,10 @@
 It reads its own shunt in the shared circuit, with the errors of this unit, and acts on the circuit's switches; its
 languages are in `bms_can` and `bms_modbus`, its way to closed switches in `bms_operation`.
 
-Not simulated: balancing, open or reversed sense wires, sensor faults, the BMS's own consumption and supply,
-hysteresis and drift of the measuring chain, contact bounce and closing time.
+Sense wires, sensors and supply are those of `circuit.dut`; what an auxiliary supply no longer feeds is powered off.
+
+Not simulated: balancing, detection of open sense wires and of broken sensors, the BMS's own consumption from the pack,
+sleep, hysteresis and drift of the measuring chain, contact bounce and closing time.
 """
 
 from __future__ import annotations
@@ -73,10 +75,14 @@ class VirtualBms:
         self._build(seed)
         for name, signal in profile.signals.items():
             source_of(self, name, signal)
+        circuit.dut.supply.watch(clock, lambda fed: self.power_on() if fed else self.power_off())
 
     def power_on(self) -> None:
-        """Supply it: it boots, measures, and by its own operation or on request closes its switches."""
-        if self.powered:
+        """Supply it: it boots, measures, and by its own operation or on request closes its switches.
+
+        Where an auxiliary supply feeds it, it waits until that does.
+        """
+        if self.powered or not self.circuit.dut.supply.fed:
             return
         self.powered = True
         self._build(self.seed)

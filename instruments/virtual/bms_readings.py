@@ -54,17 +54,17 @@ class Readings:
 
     def measure_cells(self, at_ns: int) -> None:
         """Read cell voltages, pack voltage and temperatures."""
-        pack, unit = self._circuit.pack, self._unit
+        dut, unit = self._circuit.dut, self._unit
         current_a = self._circuit.pack_current_a()
         hashed = shake_128(f"{self._seed}/bms/cells/{at_ns}".encode()).digest(len(unit.cell_offsets_v))
         scale_v = unit.cell_noise_v / 127.5
         self.cells_v = [
             volts + fixed_v + (byte - 127.5) * scale_v
-            for volts, fixed_v, byte in zip(pack.cell_voltages_v(current_a), unit.cell_offsets_v, hashed, strict=True)
+            for volts, fixed_v, byte in zip(dut.cells_seen_v(current_a), unit.cell_offsets_v, hashed, strict=True)
         ]
-        self.pack_v = pack.terminal_v(current_a) * unit.voltage_gain
+        self.pack_v = dut.stack_v(current_a) * unit.voltage_gain
         self.temperatures_degc = [
-            degc + fixed_k for degc, fixed_k in zip(pack.temperatures_degc(), unit.temperature_offsets_k, strict=True)
+            degc + fixed_k for degc, fixed_k in zip(dut.sensors_degc(), unit.temperature_offsets_k, strict=True)
         ]
 
     def sample_current(self, at_ns: int) -> None:

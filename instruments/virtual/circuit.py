@@ -18,9 +18,11 @@ from math import inf
 from typing import Literal
 
 from instruments.virtual.circuit_flow import Flow
+from instruments.virtual.circuit_history import History
 from instruments.virtual.circuit_node import Branch, Step
-from instruments.virtual.circuit_stages import SinkStage, SourceStage, Stage, TwoQuadrantStage
+from instruments.virtual.circuit_stages import ShortStage, SinkStage, SourceStage, Stage, TwoQuadrantStage
 from instruments.virtual.circuit_switches import Disconnect, Switches
+from instruments.virtual.dut_wiring import DutWiring
 from instruments.virtual.pack import Pack
 
 # Wires and terminals, so that the bus has a voltage, and one that decays, with every instrument off its terminals.
@@ -37,6 +39,7 @@ class Circuit:
         *,
         now_ns: Callable[[], int],
         topology: Literal["separate", "common"],
+        cells: Literal["pack", "emulated"] = "pack",
         wiring_ohm: float = 0.010,
         reference_shunt_ohm: float = 0.0005,
         bms_shunt_ohm: float = 0.0001,
@@ -54,11 +57,13 @@ class Circuit:
         """Build it with everything off and open, the bus at 0 V, the pack rested.
 
         `leakage_ohm` is the resistance of an open switch: 1 MΩ for MOSFETs (`separate`) and none for contactors
-        unless given. `bleeder_ohm` discharges the capacitor of a supply that is off (40 s with 2 mF).
+        unless given. `bleeder_ohm` discharges the capacitor of a supply that is off (40 s with 2 mF). With `cells`
+        emulated the BMS's inputs hang on `dut.emulated`, not on the pack.
         """
         if topology not in ("separate", "common"):
             raise ValueError(f"virtual circuit: topology '{topology}' is neither 'separate' nor 'common'")
         self.pack = pack
+        self.dut = DutWiring(pack, now_ns=now_ns, cells=cells)
         self.reference_shunt_ohm, self.bms_shunt_ohm = reference_shunt_ohm, bms_shunt_ohm
         self.reference_shunt_reversed = False  # wiring faults of the sense leads: signs of readings only
         self.pack_sense_reversed = False
@@ -70,7 +75,8 @@ class Circuit:
         self.load = SinkStage(self, "load", load_capacitance_f, load_full_current_a, load_minimum_v)
         self.switches = Switches(self, topology)
         self.disconnect = Disconnect(self)
-        self._stages: tuple[Stage, ...] = (self.supply, self.bidirectional, self.load)
+        self.short = ShortStage(self)
+        self._stages: tuple[Stage, ...] = (self.supply, self.bidirectional, self.load, self.short)
         self._flow = Flow(pack, now_ns, self._source_steps, self._branch, self._capacitance_f)
         pack.before_reading = self.catch_up
         pack.after_change = self.changed
@@ -91,6 +97,13 @@ class Circuit:
         """Return the true current in the common branch, in amperes, positive charging."""
         self._flow.catch_up()
         return self._flow.current_a
+
+    def history(self) -> History:
+        """Keep from now on what the current was, for whoever asks afterwards (a digitiser)."""
+        self._flow.catch_up()
+        if self._flow.history is None:
+            self._flow.history = History(self._flow.live)
+        return self._flow.history
 
     def reference_shunt_v(self) -> float:
         """Return the voltage at the sense terminals of the bench's shunt, in volts (positive charging)."""

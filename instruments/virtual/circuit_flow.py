@@ -14,6 +14,7 @@ from collections.abc import Callable
 from math import ceil, inf, log, log1p
 
 from bench.errors import BenchError
+from instruments.virtual.circuit_history import History, Piece
 from instruments.virtual.circuit_node import Branch, Step, next_piece, push, resting_v
 from instruments.virtual.circuit_stretch import Stretch, first_zero
 from instruments.virtual.circuit_waveform import Waveform, driven
@@ -46,6 +47,7 @@ class Flow:
         self.bus_v, self.bus_v_per_s, self.current_a = 0.0, 0.0, 0.0
         self._start_ns = self._seen_ns = now_ns()
         self._start_s = 0.0  # start of the stretch beyond _start_ns, below one nanosecond
+        self.history: History | None = None  # somebody keeps what the current was
         self.changed()
 
     @property
@@ -64,9 +66,16 @@ class Flow:
 
     def changed(self) -> None:
         """Start a new stretch now, with new settings; the caller has caught up before it changed them."""
+        if self.history is not None:
+            self.history.keep(self.live())
         self._start_ns, self._start_s, self._patience = self._seen_ns, 0.0, 0
         self._refresh(self.bus_v, self._pack.integrals, at_rest=False)
         self._look(self._seen_ns)
+
+    def live(self) -> Piece:
+        """Return the current since the last stretch ended, up to the moment of the last catch-up."""
+        length_s = (self._seen_ns - self._start_ns) * 1e-9 - self._start_s
+        return Piece(self._start_ns, self._start_s, length_s, self._stretch.wave)
 
     def _look(self, now_ns: int) -> None:
         while now_ns >= self._end_ns:
@@ -81,6 +90,8 @@ class Flow:
     def _finish(self) -> None:
         """Go to the end of the stretch and plan the next."""
         stretch, length_s = self._stretch, self._stretch.length_s
+        if self.history is not None:
+            self.history.keep(Piece(self._start_ns, self._start_s, length_s, stretch.wave))
         base = stretch.integrals(length_s)
         self._pack.moment(base)
         bus_v = stretch.bus_v(length_s, base) if stretch.end_v is None else stretch.end_v

@@ -74,7 +74,7 @@ def make(
 
 def _cell_v(circuit: Circuit, cell: int) -> Callable[[], float]:
     def volts() -> float:
-        voltages = circuit.pack.cell_voltages_v(circuit.pack_current_a())
+        voltages = circuit.dut.cells_v(circuit.pack_current_a())
         return voltages[cell] if cell < len(voltages) else 0.0
 
     return volts
