@@ -100,7 +100,7 @@ def plan_capture(
     slack = math.ceil(latency_s * rate_hz) + 2
     per_cent = max(1, count // 100)  # samples; the position is a whole per cent of them
     while True:
-        position = math.ceil((before + slack) / per_cent)
+        position = math.ceil((before + slack + 1) / per_cent)  # the one more is needed to see the first one cross
         if position + math.ceil((count - before + slack) / per_cent) <= 100:
             return Capture(rate_hz, level_v, rising, count, before, slack, 100 * per_cent, position)
         per_cent += 1

@@ -12,7 +12,7 @@ from instruments.capture import plan_capture
 LATENCY_S = 20e-6
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=300)
 @given(data=st.data(), rate_hz=st.sampled_from([1e3, 2e4, 1e5, 1e6]), count=st.integers(2, 3000), rising=st.booleans())
 def test_the_ring_holds_what_was_asked_for_wherever_it_begins(
     data: st.DataObject, rate_hz: float, count: int, rising: bool

@@ -33,9 +33,9 @@ RANGE = (
     ("SENS:VOLT:NPLC?", "1"),
 )
 
-# 200 samples at 100 kHz, 50 of them before; found within 4, so 3 are 1 % and the ring holds 300, 54 ahead
+# 200 samples at 100 kHz, 50 of them before; found within 4, so 3 are 1 % and the ring holds 300, 57 ahead
 ASKED = {"range_v": 10.0, "rate_hz": 1e5, "duration_s": 2e-3, "level_v": 2.0, "rising": True, "before_s": 0.5e-3}
-POINTS, AHEAD, PERCENT = 300, 54, 18
+POINTS, AHEAD, PERCENT = 300, 57, 19
 TOLD = told(
     "ABOR",
     'DIG:FUNC "VOLT"',
@@ -194,7 +194,8 @@ def test_a_crossing_elsewhere_is_not_taken_for_the_trigger(armed: Conversation, 
 
 
 def test_a_crossing_in_the_other_direction_is_not_taken_for_the_trigger(armed: Conversation) -> None:
-    with armed(*COMPLETE, (QUESTION, answer(step_at(AHEAD)[::-1][POINTS - 2 * AHEAD :] + [0.0] * 192))) as meter:
+    falling = [5.0] * AHEAD + [0.0] * (POINTS - AHEAD)
+    with armed(*COMPLETE, (QUESTION, answer(falling))) as meter:
         meter.arm_digitiser(**ASKED)
         with pytest.raises(InstrumentError, match="none crosses"):
             meter.fetch_waveform()
@@ -226,7 +227,7 @@ def test_an_answer_with_too_few_numbers_is_an_error(armed: Conversation) -> None
 
 
 def test_a_long_recording_is_fetched_in_chunks(conversation: Conversation) -> None:
-    commands = [(text.replace("300", "1200").replace(",18,", ",2,"), reply) for text, reply in TOLD]
+    commands = [(text.replace("300", "1200").replace(",19,", ",2,"), reply) for text, reply in TOLD]
     answers = [(question, reply.replace("300", "1200")) for question, reply in READ_BACK]
     values = [0.0] * 24 + [5.0] * 1176
     chunks = [
