@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from bench.errors import Inconclusive
 from bench.judgements import REFERENCE, truth_of
 from bench.quantities import Direction
+from bench.timing import OFF_SHARE
 from bench.traces import Trace, Traces
 
-OFF_SHARE = 0.10
 SWITCH_DROP_V = 1.0  # an open switch shows at least this between its sides; a body diode less
 
 
@@ -28,12 +28,15 @@ class Ending:
 
 
 def find_t0(trace: Trace, threshold_a: float) -> tuple[float, float] | None:
-    """Return when a magnitude crosses the threshold and the gap between the two samples around it."""
+    """Return when a magnitude crosses the threshold, as the middle between two samples, and the gap between them.
+
+    Nobody saw what happened between the two. A step that fills the gap crosses anywhere in it, so the point at which
+    the line between the samples crosses would be late by half the gap on average.
+    """
     for index in range(1, len(trace)):
-        before, now = trace.values[index - 1], trace.values[index]
-        if before <= threshold_a < now:
-            gap_s = trace.at_s[index] - trace.at_s[index - 1]
-            return trace.at_s[index - 1] + gap_s * (threshold_a - before) / (now - before), gap_s
+        if trace.values[index - 1] <= threshold_a < trace.values[index]:
+            before_s, now_s = trace.at_s[index - 1], trace.at_s[index]
+            return (before_s + now_s) / 2, now_s - before_s
     return None
 
 

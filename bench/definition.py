@@ -13,7 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 from bench.envelope import Envelope, StopLatency, check_arithmetic
 from bench.errors import DefinitionError
 from bench.loading import Frozen, find_named, nearest, read_toml, validate
-from bench.uncertainty import Accuracy, Budget, Contribution, rectangular
+from bench.uncertainty import Accuracy, Budget, Contribution, Distribution
 
 FILE = "file:"  # a safety input that is a file: nothing can be commanded through it
 DEFINITIONS = Path(__file__).parent / "definitions"
@@ -101,24 +101,36 @@ class ReferenceShunt(Frozen):
         default=0.0, ge=0, description="how far its temperature may be from that of its calibration"
     )
     thermal_emf_v: float = Field(default=0.0, ge=0, description="limit of thermo-electric voltage")
+    calibrated: datetime.date | None = Field(default=None, description="date of the calibration")
+    calibration_due: datetime.date | None = Field(default=None, description="date until which it holds")
 
     @property
     def sign(self) -> int:
         """+1, or -1 where a positive reading means discharge."""
         return 1 if self.positive_means == "charge" else -1
 
-    def budget(self, current_a: float, meter: Accuracy) -> Budget:
-        """Return the uncertainty budget of a reference current, in amperes (metrology reference 6.3)."""
-        share = abs(current_a) / 100.0
-        ppm = self.tempco_ppm_per_k * self.temperature_span_k * 1e-6
+    def budget(self, current_a: float, meter: Accuracy, *, apart: bool = False) -> Budget:
+        """Return the uncertainty budget of a reference current, in amperes (metrology reference 6.3).
+
+        `apart` keeps the meter's gain and zero apart, for sums and differences of currents through this shunt.
+        """
+
+        def of_shunt(what: str, share: float, distribution: Distribution) -> Contribution:
+            # I = V / R, so dI / dR = -I / R: errors of the shunt turn round with the current.
+            return Contribution.within(what, share * self.ohm, distribution, -current_a / self.ohm, source=what)
+
+        per_volt = 1.0 / self.ohm
+        drift_k = self.tempco_ppm_per_k * self.temperature_span_k * 1e-6
         return Budget(
             "A",
             (
-                Contribution("shunt calibration", self.uncertainty_pct * share / 2.0),
-                Contribution("shunt drift", rectangular(self.drift_pct * share)),
-                Contribution("shunt temperature", rectangular(ppm * abs(current_a))),
-                Contribution("thermo-electric voltage", rectangular(self.thermal_emf_v / self.ohm)),
-                Contribution("meter", meter.standard(current_a * self.ohm) / self.ohm),
+                of_shunt("shunt calibration", self.uncertainty_pct / 100.0, "normal"),
+                of_shunt("shunt drift", self.drift_pct / 100.0, "rectangular"),
+                of_shunt("shunt temperature", drift_k, "rectangular"),
+                Contribution.within(
+                    "thermo-electric voltage", self.thermal_emf_v, "rectangular", per_volt, source="thermo-electric"
+                ),
+                *meter.contributions(current_a * self.ohm, "meter", per_volt, apart=apart),
             ),
         )
 

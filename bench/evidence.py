@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.quantities import digits_for, show
@@ -25,11 +25,15 @@ class Measurement:
     at_s: float = 0.0
     hint: str = ""  # what a failure looks like
     requirements: tuple[str, ...] = ()
+    doubt: str = ""  # why the bench itself may not judge, for instance an instrument out of calibration
 
     @property
     def judgement(self) -> Judgement:
-        """The verdict with its probability, by the rule chosen before the test."""
-        return self.rule.judge(self.value, self.limits)
+        """The verdict with its probability, by the rule chosen before the test; inconclusive where there is doubt."""
+        found = self.rule.judge(self.value, self.limits)
+        if not self.doubt:
+            return found
+        return replace(found, verdict=Verdict.INCONCLUSIVE, text=f"{self.doubt} (as measured: {found.text})")
 
     @property
     def verdict(self) -> Verdict:

@@ -9,8 +9,10 @@ A judgement over a window asks first whether the window was recorded all the way
 
 from __future__ import annotations
 
+import fnmatch
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from bench.errors import DefinitionError, Inconclusive
@@ -19,12 +21,20 @@ from bench.loading import nearest
 from bench.misreading import diagnose, in_one_line
 from bench.quantities import Direction, in_words, show
 from bench.traces import Trace, Traces
-from bench.uncertainty import Accuracy, Uncertain, combine, of_resolution
+from bench.uncertainty import (
+    Accuracy,
+    Budget,
+    Contribution,
+    Uncertain,
+    of_readings,
+    of_resolution,
+)
 from bench.verdict import DecisionRule, Limits
 
 Judge = Callable[..., list[Measurement]]
 REGISTRY: dict[str, Judge] = {}
 REFERENCE = "reference_current"
+CALIBRATION_GAPS = "calibration_gaps"
 SILENT_GAPS = 5.0  # of a channel's usual time between samples: longer than this, and than the next line, is a hole
 SHORTEST_HOLE_S = 1.0
 FEWEST_STEPS = 3.0  # of a counter, after which standing still is a fault
@@ -40,6 +50,9 @@ def judgement(function: Judge) -> Judge:
 def judge(name: str, traces: Traces, rule: DecisionRule, parameters: dict[str, Any]) -> list[Measurement]:
     """Run a judgement by name.
 
+    A parameter `calibration_gaps` (channel, or a pattern of channels: why its calibration does not hold) belongs to
+    the bench, not to the judgement: if one of these is asked, all that is found is inconclusive for that reason.
+
     Raises:
         DefinitionError: there is no judgement of that name, or its parameters do not fit.
         Inconclusive: the traces do not tell, or there was nothing to judge.
@@ -52,18 +65,30 @@ def judge(name: str, traces: Traces, rule: DecisionRule, parameters: dict[str, A
         function = REGISTRY[name]
     except KeyError:
         raise DefinitionError(f"no judgement called {name!r}{nearest(name, REGISTRY)}") from None
+    own = {key: value for key, value in parameters.items() if key != CALIBRATION_GAPS}
+    gaps: dict[str, str] = parameters.get(CALIBRATION_GAPS, {})
+    asked = Asked(traces)
     try:
-        measurements = function(traces, rule, **parameters)
+        measurements = function(asked, rule, **own)
     except TypeError as problem:
         raise DefinitionError(f"judgement {name}: {problem}") from problem
     if not measurements:
         raise Inconclusive(f"judgement {name}: nothing was there to be judged, and nothing judged is no pass")
-    return measurements
+    doubt = "; ".join(reason for channel, reason in gaps.items() if fnmatch.filter(asked.names, channel))
+    return [replace(one, doubt=doubt) for one in measurements] if doubt else measurements
 
 
-def spread_of_mean(trace: Trace) -> float:
-    """Standard uncertainty of the mean of a window; 0 for readings that do not move at all."""
-    return 0.0 if len(trace) < 2 else trace.spread() / math.sqrt(len(trace))
+class Asked(Traces):
+    """The same traces, noting which channels a judgement asked for."""
+
+    def __init__(self, traces: Traces) -> None:
+        super().__init__(traces.channels, traces.marks)
+        self.names: set[str] = set()
+
+    def __getitem__(self, channel: str) -> Trace:
+        """Return a channel and note its name; see `Traces`."""
+        self.names.add(channel)
+        return super().__getitem__(channel)
 
 
 def has_hole(trace: Trace, begin_s: float, end_s: float) -> bool:
@@ -123,9 +148,15 @@ def current_reading(
     end_s: float,
     accuracy: dict[str, float],
     reference_u_a: float,
+    reference_standard_a: float | None = None,
+    reference_rectangle_a: float = 0.0,
     reference: str = "meter",
 ) -> list[Measurement]:
-    """The mean of the BMS's current lies within its promised accuracy of the mean of the reference."""
+    """The mean of the BMS's current lies within its promised accuracy of the mean of the reference.
+
+    `reference_standard_a` and `reference_rectangle_a` say of what `reference_u_a` is made: its standard uncertainty
+    (without it half of U), and the half-width of a rectangle that dominates it.
+    """
     window = heard(traces, signal, begin_s, end_s)
     if isinstance(window, Measurement):
         return [window]
@@ -134,18 +165,25 @@ def current_reading(
     spec = Accuracy(**accuracy)
     true_a, read_a = truth.mean(), window.mean()
     tolerance_a = spec.half_width(true_a)
-    standard = combine(
-        (reference_u_a / 2, spread_of_mean(window), spread_of_mean(truth), of_resolution(spec.resolution))
+    standard_a = reference_u_a / 2 if reference_standard_a is None else reference_standard_a
+    budget = Budget(
+        "A",
+        (
+            *_reference_lines(standard_a, reference_rectangle_a),
+            *of_readings(signal, window.values, spec.resolution),
+            *of_readings(reference, truth.values),
+        ),
     )
+    expanded_a = budget.expanded
     words = in_words(true_a, 3 * reference_u_a)
-    near = max(tolerance_a + 2 * standard, 0.03 * abs(true_a))
+    near = max(tolerance_a + expanded_a, 0.03 * abs(true_a))
     hint = ""
-    if abs(read_a - true_a) > tolerance_a - 2 * standard:
+    if abs(read_a - true_a) > tolerance_a - expanded_a:
         hint = in_one_line(diagnose([(true_a, read_a)], near))
     return [
         Measurement(
             name=f"{signal} while {words}",
-            value=Uncertain(read_a, 2 * standard, "A"),
+            value=budget.of(read_a),
             limits=Limits.around(true_a, tolerance_a),
             rule=rule,
             source=f"bms.{signal}",
@@ -154,6 +192,13 @@ def current_reading(
             hint=hint,
         )
     ]
+
+
+def _reference_lines(standard: float, rectangle: float) -> tuple[Contribution, ...]:
+    """Return what is known of a reference as lines of a budget: a dominating rectangle, and the rest."""
+    main = Contribution.within("reference, largest limit", rectangle, "rectangular")
+    rest = math.sqrt(max(0.0, standard**2 - main.standard**2))
+    return main, Contribution("reference", rest)
 
 
 @judgement
@@ -181,15 +226,15 @@ def current_direction(
     true_a, read_a = truth.mean(), window.mean()
     if true_a * way.sign <= reference_u_a:
         raise Inconclusive(f"the reference shows {show(true_a, 'A', reference_u_a)}, not {way.verb}")
-    standard = spread_of_mean(window)
+    budget = Budget("A", of_readings(signal, window.values))
     least_a = DIRECTION_SHARE * abs(true_a)
     hint = ""
-    if read_a * way.sign < least_a + 2 * standard:
+    if read_a * way.sign < least_a + budget.expanded:
         hint = in_one_line(diagnose([(true_a, read_a)], max(0.03 * abs(true_a), 3 * reference_u_a)))
     return [
         Measurement(
             name=f"{signal} in the direction of {way.word}",
-            value=Uncertain(read_a * way.sign, 2 * standard, "A"),
+            value=budget.of(read_a * way.sign),
             limits=Limits(low=least_a),
             rule=rule,
             source=f"bms.{signal}",
@@ -210,29 +255,41 @@ def power_direction(
     end_s: float,
     accuracy: dict[str, float],
     reference_u_a: float,
+    reference_standard_a: float | None = None,
+    reference_rectangle_a: float = 0.0,
     reference: str = "meter",
 ) -> list[Measurement]:
     """The BMS's power equals current times voltage of the reference within its accuracy, sign included."""
     window = heard(traces, signal, begin_s, end_s)
     if isinstance(window, Measurement):
         return [window]
-    current_a = truth_of(traces, begin_s, end_s).mean()
+    truth = truth_of(traces, begin_s, end_s)
+    current_a = truth.mean()
     window.need(2)
     voltage_v = traces["pack_side_voltage"].between(begin_s, end_s).need(1).mean()
     true_w, read_w = current_a * voltage_v, window.mean()
     spec = Accuracy(**accuracy)
     tolerance_w = spec.half_width(true_w)
     reference_w = abs(voltage_v) * reference_u_a
-    standard = combine((reference_w / 2, spread_of_mean(window), of_resolution(spec.resolution)))
+    standard_a = reference_u_a / 2 if reference_standard_a is None else reference_standard_a
+    spread = (replace(line, standard=abs(voltage_v) * line.standard) for line in of_readings(reference, truth.values))
+    budget = Budget(
+        "W",
+        (
+            *_reference_lines(abs(voltage_v) * standard_a, abs(voltage_v) * reference_rectangle_a),
+            *of_readings(signal, window.values, spec.resolution),
+            *spread,
+        ),
+    )
     hint = ""
-    if abs(read_w + true_w) <= tolerance_w + 3 * standard and abs(true_w) > tolerance_w:
+    if abs(read_w + true_w) <= tolerance_w + 1.5 * budget.expanded and abs(true_w) > tolerance_w:
         hint = "looks like: magnitude fits, sign inverted (M35 if the current is right)"
         if true_w < 0:  # one direction alone cannot tell these two apart
             hint += ", or an unsigned power beside a signed current (M36)"
     return [
         Measurement(
             name=f"{signal} while {in_words(current_a, 3 * reference_u_a)}",
-            value=Uncertain(read_w, 2 * standard, "W"),
+            value=budget.of(read_w),
             limits=Limits.around(true_w, tolerance_w),
             rule=rule,
             source=f"bms.{signal}",

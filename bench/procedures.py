@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ SETTLE_PERIODS = 3  # update periods and filter time constants to wait before a 
 WINDOW_PERIODS = 8
 SHORTEST_WINDOW_S = 1.0
 FILTERS = 3.0
-RIPPLE_A = 0.0  # of the stimulus, beyond its own uncertainty; the reference integrates it away
+RIPPLE_A = stimulus.SETTLE_FLOOR_A  # how far a settled stimulus may be from its level; no part of the uncertainty
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Window:
     end_s: float
     reference_u_a: float
     reference: str
+    reference_standard_a: float | None = None  # what the uncertainty is made of, see `bench.uncertainty.Budget`
+    reference_rectangle_a: float = 0.0
 
     def times(self) -> dict[str, float]:
         """Return begin and end as parameters of a judgement."""
@@ -37,6 +40,14 @@ class Window:
     def referred(self) -> dict[str, Any]:
         """Return begin, end and the reference as parameters of a judgement."""
         return {**self.times(), "reference_u_a": self.reference_u_a, "reference": self.reference}
+
+    def budgeted(self) -> dict[str, Any]:
+        """Return the same for a judgement that adds more to the reference's uncertainty."""
+        parts = {
+            "reference_standard_a": self.reference_standard_a,
+            "reference_rectangle_a": self.reference_rectangle_a,
+        }
+        return {**self.referred(), **parts}
 
 
 def settle_time_s(profile: Profile, signals: tuple[str, ...]) -> float:
@@ -52,8 +63,9 @@ def watch(stand: Stand, signals: tuple[str, ...], *, at_least_s: float = 0.0) ->
     period_s = max(profile.signals[name].period_s for name in signals)
     begin_s = stand.clock.now()
     stand.clock.sleep(max(SHORTEST_WINDOW_S, WINDOW_PERIODS * period_s, at_least_s))
-    current_a = stand.reference.current()
-    return Window(begin_s, stand.clock.now(), stand.reference.current_uncertainty(current_a), stand.reference.name)
+    budget = stand.reference.current_budget(stand.reference.current())
+    rectangle_a = math.sqrt(3) * budget.dominant
+    return Window(begin_s, stand.clock.now(), budget.expanded, stand.reference.name, budget.standard, rectangle_a)
 
 
 def set_accuracy_a(stand: Stand, direction: Direction) -> float:
@@ -74,7 +86,7 @@ def overcurrent_rows(profile: Profile, direction: Direction) -> list[Protection]
 def levels_of(stand: Stand, protection: Protection) -> StimulusLevels:
     """Return the stimulus levels of an over-current protection with this bench's uncertainty."""
     expanded = stand.reference.current_uncertainty(1.1 * protection.threshold_si)
-    return stimulus_levels(protection, expanded + stimulus.SETTLE_FLOOR_A, RIPPLE_A)
+    return stimulus_levels(protection, expanded, RIPPLE_A)
 
 
 def largest_quiet_a(stand: Stand, direction: Direction) -> float:

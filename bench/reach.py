@@ -23,7 +23,7 @@ def needed_a(definition: Definition, profile: Profile) -> dict[str, tuple[Direct
         if row.level != "protection" or not row.kind.endswith("overcurrent") or row.about.direction is None:
             continue
         budget = definition.topology.reference_shunt.budget(1.1 * row.threshold_si, accuracy)
-        levels = stimulus_levels(row, budget.expanded + SETTLE_FLOOR_A)
+        levels = stimulus_levels(row, budget.expanded, SETTLE_FLOOR_A)
         found[row.name] = (row.about.direction, levels.must_trip)
     return found
 

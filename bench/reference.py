@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.definition import Definition
 from bench.errors import DefinitionError, InstrumentError
 from bench.roles import VoltageMeter
-from bench.uncertainty import Accuracy
+from bench.uncertainty import Accuracy, Budget
 
 
 class Reference:
@@ -44,7 +44,11 @@ class Reference:
 
     def current_uncertainty(self, current_a: float) -> float:
         """Return the expanded uncertainty of one reference reading at this current, in amperes."""
-        return self.shunt.budget(current_a, self._meter_accuracy).expanded
+        return self.current_budget(current_a).expanded
+
+    def current_budget(self, current_a: float) -> Budget:
+        """Return the uncertainty budget of one reference reading at this current, in amperes."""
+        return self.shunt.budget(current_a, self._meter_accuracy)
 
     def pack_voltage(self) -> float:
         """Measure the voltage on the pack's side of the BMS's switch, in volts."""
@@ -52,7 +56,7 @@ class Reference:
 
     def voltage_uncertainty(self, voltage_v: float) -> float:
         """Return the expanded uncertainty of a pack voltage reading, in volts."""
-        return self._pack_accuracy.expanded(voltage_v)
+        return Budget("V", self._pack_accuracy.contributions(voltage_v, "pack meter")).expanded
 
     def check_zero(self, readings: list[float]) -> float:
         """Judge reference readings taken with the loop open; return their mean, in amperes.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bench.attribution import (
     SWITCH_DROP_V,
+    Ending,
     driven_by,
     ended_by_bench,
     find_end,
@@ -22,8 +23,9 @@ from bench.errors import Inconclusive
 from bench.evidence import Measurement, fact
 from bench.judgements import REFERENCE, heard, judgement
 from bench.quantities import Direction, show
+from bench.timing import between_samples, flag_delay, trip_delay
 from bench.traces import Trace, Traces
-from bench.uncertainty import Uncertain, combine, of_cycle
+from bench.uncertainty import Budget, Uncertain
 from bench.verdict import DecisionRule, Limits
 
 
@@ -39,12 +41,15 @@ def keeps_flowing(
     reference_u_a: float,
     role: str,
     other_flags: list[str],
+    quiet_a: float | None = None,
     what: str = "just inside the limit",
 ) -> list[Measurement]:
     """The BMS stays closed: the current that was forced flows all through a window.
 
+    `quiet_a` is the current up to which it must stay closed (threshold - tolerance).
+
     Raises:
-        Inconclusive: the bench did not hold the level, or something else ended the current.
+        Inconclusive: the bench did not hold the level, or forced more, or something else ended the current.
     """
     way = Direction.of(direction)
     trace = magnitude(traces, way, begin_s, end_s)
@@ -57,6 +62,12 @@ def keeps_flowing(
         excuse = raised_flags(traces, other_flags, begin_s, fell_s + 1.0)
         if excuse:
             raise Inconclusive(f"another protection acted first: {', '.join(excuse)}")
+        most_a = max(trace.values)
+        if quiet_a is not None and most_a + reference_u_a > quiet_a:
+            raise Inconclusive(
+                f"the bench forced {show(most_a, 'A', reference_u_a, signed=False)}; only up to {quiet_a:.2f} A must "
+                "the BMS stay closed"
+            )
     elif not reached(trace.mean(), level_a, reference_u_a):
         raise Inconclusive(f"only {trace.mean():.2f} A flowed on average where {level_a:.2f} A were to be held")
     return [
@@ -90,8 +101,13 @@ def trips(
     reference_u_a: float,
     role: str,
     other_flags: list[str],
+    averaging_s: float = 0.0,
+    demand_a: float | None = None,
 ) -> list[Measurement]:
     """Beyond the limit the BMS ends the current, neither late nor early, and the current is really off.
+
+    `averaging_s` is over how long the reference averages; `demand_a` is the current from which on it must trip
+    (threshold + tolerance): what did not surely exceed it demanded nothing.
 
     Raises:
         Inconclusive: the stimulus was not reached because an instrument limited or tripped first, or another
@@ -111,8 +127,10 @@ def trips(
     ending = find_end(trace, t0_s)
     abort = next((mark.at_s for mark in traces.marks if mark.name == "abort" and t0_s <= mark.at_s <= end_s), None)
     require_stimulus(trace, threshold_a, t0_s, ending, abort)
+    _require_demand(trace, demand_a, reference_u_a, t0_s, ending, abort)
     if abort is not None and (ending.at_s is None or ending.at_s >= abort - ending.gap_s):
-        if abort - t0_s <= delay_max_s + 2 * of_cycle(gap_s):
+        held = Budget("s", (between_samples("t0 between two samples", gap_s),))
+        if abort - t0_s <= delay_max_s + held.expanded:
             raise Inconclusive(
                 f"{protection}: the bench ended it {abort - t0_s:.2f} s after the threshold was crossed, up to "
                 f"{delay_max_s:g} s are allowed"
@@ -120,7 +138,7 @@ def trips(
         left_a = trace.values[-1]
         now = show(left_a, "A", reference_u_a)
         hint = f"the bench ended it after {abort - t0_s:.1f} s; current now {now} (measured)"
-        lowest = Uncertain(abort - t0_s, 2 * of_cycle(gap_s), "s")
+        lowest = held.of(abort - t0_s)
         name = f"{protection}: no trip at {peak_a:.1f} A for"
         return [_delay(name, lowest, delay_min_s, delay_max_s, rule, t0_s, hint)]
     if ending.at_s is None:
@@ -132,7 +150,8 @@ def trips(
         raise Inconclusive(by_other)
     drop_v = switch_drop_v(traces, role, ending.at_s, end_s)
     found_s = ending.at_s - t0_s
-    value = Uncertain(found_s, 2 * combine((of_cycle(gap_s), of_cycle(ending.gap_s))), "s")
+    budget = trip_delay(gap_s, ending.gap_s, averaging_s=averaging_s, threshold_share=threshold_a / peak_a)
+    value = budget.of(found_s)
     hint = (
         "" if delay_min_s <= found_s <= delay_max_s else f"it trips too {'late' if found_s > delay_max_s else 'early'}"
     )
@@ -191,6 +210,23 @@ def _early(
     )
 
 
+def _require_demand(
+    trace: Trace, demand_a: float | None, reference_u_a: float, t0_s: float, ending: Ending, abort_s: float | None
+) -> None:
+    """Make sure that a trip was due: the current that flowed lay beyond threshold + tolerance by its uncertainty.
+
+    Raises:
+        Inconclusive: it did not; a BMS inside its tolerance need not have tripped.
+    """
+    if demand_a is None:
+        return
+    ends_s = min(at_s for at_s in (ending.at_s, abort_s, trace.at_s[-1]) if at_s is not None)
+    flowing = trace.between(t0_s, ends_s)
+    if len(flowing) and flowing.mean() - reference_u_a < demand_a:
+        found = show(flowing.mean(), "A", reference_u_a, signed=False)
+        raise Inconclusive(f"{found} flowed, not surely beyond {demand_a:.2f} A, from which on a trip is due")
+
+
 @judgement
 def right_flag(
     traces: Traces,
@@ -204,10 +240,13 @@ def right_flag(
     direction: str,
     flag_delay_max_s: float | None = None,
     period_s: float = 0.0,
+    averaging_s: float = 0.0,
+    clock_offset_s: float = 0.0,
 ) -> list[Measurement]:
     """The protection's own flag ever rises after the stimulus, and no flag of another protection does.
 
-    A flag that was set before the stimulus did not rise.
+    A flag that was set before the stimulus did not rise. `averaging_s` is over how long the reference averages,
+    `clock_offset_s` the limit of the offset between the clocks of instruments and link.
     """
     window = heard(traces, flag, begin_s, end_s)
     if isinstance(window, Measurement):
@@ -239,10 +278,16 @@ def right_flag(
             )
         )
     if rose_s is not None and flag_delay_max_s is not None:
-        crossing = find_t0(magnitude(traces, Direction.of(direction), begin_s, end_s), threshold_a)
+        trace = magnitude(traces, Direction.of(direction), begin_s, end_s)
+        crossing = find_t0(trace, threshold_a)
         if crossing is not None:
-            # An event seen through a message of period Tc happened on average Tc/2 before it (reference 6.7).
-            found = Uncertain(rose_s - crossing[0] - period_s / 2, 2 * of_cycle(period_s), "s")
+            # A reading is stamped at its end, and a step is seen when this share of its average lies behind it.
+            t0_s = crossing[0] - averaging_s * threshold_a / max(trace.values)
+            # The message before did not tell it yet: it happened between the two, on average in their middle.
+            earlier = [at_s for at_s in traces[f"bms.{flag}"].at_s if at_s < rose_s]
+            unseen_s = rose_s - earlier[-1] if earlier else period_s
+            budget = flag_delay(crossing[1], unseen_s, averaging_s=averaging_s, clock_offset_s=clock_offset_s)
+            found = budget.of(rose_s - t0_s - unseen_s / 2)
             limits = Limits(high=flag_delay_max_s)
             results.append(Measurement(name=f"{flag}: delay", value=found, limits=limits, rule=rule, at_s=rose_s))
     return results

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 from bench.errors import Inconclusive
 from bench.evidence import Measurement, fact
 from bench.judgements import REFERENCE, heard, judgement, truth_of
 from bench.quantities import Direction, show
+from bench.timing import between_samples
 from bench.traces import Traces
-from bench.uncertainty import Uncertain
+from bench.uncertainty import Budget, Uncertain
 from bench.verdict import DecisionRule, Limits
 
 
@@ -80,6 +79,7 @@ def reversal(
 ) -> list[Measurement]:
     """After a reversal of the current the BMS's sign follows within its update period and filter.
 
+    Timed is until the link shows it, so its own period (`period_s`) is part of the delay and not of its uncertainty.
     The reading must have had the other sign, or none, before: one that always shows the new direction follows nothing.
 
     Raises:
@@ -88,6 +88,7 @@ def reversal(
     window = heard(traces, signal, begin_s, end_s)
     if isinstance(window, Measurement):
         return [window]
+    del period_s
     way = Direction.of(to_direction)
     truth = truth_of(traces, begin_s, end_s)
     true_s = truth.first(lambda value: value * way.sign > zero_a)
@@ -110,19 +111,23 @@ def reversal(
                 hint=f"it showed {show(already_a, 'A')}, {way.verb}, already before the reversal",
             )
         ]
-    read_s = window.first(lambda value: value * way.sign > zero_a, after_s=true_s)
+    earlier = [at_s for at_s in traces[REFERENCE].at_s if at_s < true_s]
+    gap_s = true_s - earlier[-1]  # there is one: `before` is not empty
+    read_s = window.first(lambda value: value * way.sign > zero_a, after_s=true_s - gap_s)
     if read_s is None:
         return [fact(f"{signal} follows the reversal to {way.word}", False, True, rule=rule, at_s=true_s)]
+    budget = Budget("s", (between_samples("reversal between two samples", gap_s),))
+    delay = budget.of(read_s - (true_s - gap_s / 2))
     return [
         Measurement(
             name=f"{signal} follows the reversal to {way.word} after",
-            value=Uncertain(read_s - true_s, period_s / math.sqrt(3), "s"),
+            value=delay,
             limits=Limits(high=allowed_s),
             rule=rule,
             source=f"bms.{signal}",
             reference="meter",
             at_s=true_s,
-            hint="" if read_s - true_s < allowed_s else "looks like: a filter or a delayed value (M26, M28)",
+            hint="" if delay.value < allowed_s else "looks like: a filter or a delayed value (M26, M28)",
         )
     ]
 

@@ -23,7 +23,7 @@ def test_no_current_is_reported_as_none(stand, expect, profile):
         pytest.skip(f"profile {profile.name} promises no accuracy for {', '.join(signals)}")
     for signal, spec in promised.items():
         if spec is not None:
-            expect("current_reading", signal=signal, accuracy=spec, **window.referred())
+            expect("current_reading", signal=signal, accuracy=spec, **window.budgeted())
 
 
 @DIRECTIONS
@@ -40,7 +40,7 @@ def test_current_is_reported_in_its_direction(stand, expect, profile, direction,
         # The amount first: its message names both numbers and what the misreading looks like.
         spec = _accuracy(profile, signal)
         if spec is not None:
-            expect("current_reading", signal=signal, accuracy=spec, **window.referred())
+            expect("current_reading", signal=signal, accuracy=spec, **window.budgeted())
         expect("current_direction", signal=signal, direction=direction, **window.referred())
 
 
@@ -56,7 +56,7 @@ def test_power_carries_the_sign_of_the_current(stand, expect, profile, direction
         pytest.skip(f"profile {profile.name} promises no accuracy for pack_power")
     with stimulus.holding(stand, way.sign * sign_current_a(stand, way, "80pct")):
         window = watch(stand, ("pack_power",))
-    expect("power_direction", signal="pack_power", accuracy=spec, **window.referred())
+    expect("power_direction", signal="pack_power", accuracy=spec, **window.budgeted())
 
 
 @DIRECTIONS

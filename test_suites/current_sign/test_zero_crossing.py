@@ -128,7 +128,7 @@ def test_the_largest_quiet_current_neither_wraps_nor_saturates(stand, expect, pr
     with stimulus.holding(stand, way.sign * level_a):
         window = watch(stand, ("pack_current",))
     if spec is not None:
-        expect("current_reading", signal="pack_current", accuracy=spec, **window.referred())
+        expect("current_reading", signal="pack_current", accuracy=spec, **window.budgeted())
     expect("current_direction", signal="pack_current", direction=direction, **window.referred())
 
 

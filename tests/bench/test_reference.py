@@ -38,8 +38,9 @@ def test_ten_millivolts_across_half_a_milliohm_are_twenty_amperes() -> None:
 def test_the_uncertainty_is_that_of_the_budget() -> None:
     """5.0, 5.8, 5.8, 5.5 and 1.2 mA at 50 A: 11.1 mA, twice that is 22.3 mA."""
     assert reference().current_uncertainty(50.0) == pytest.approx(0.0223, abs=2e-4)
-    # 0.0035 % of 53 V and 0.0006 % of 100 V: 2.455 mV, over sqrt(3), k = 2
-    assert reference().voltage_uncertainty(53.0) == pytest.approx(2 * 2.455e-3 / 3**0.5)
+    # 0.0035 % of 53 V and 0.0006 % of 100 V: ± 2.455 mV, a rectangle alone, of which 95.45 % are asked for
+    assert reference().voltage_uncertainty(53.0) == pytest.approx(0.9545 * 2.455e-3, rel=1e-4)
+    assert reference().current_budget(50.0).expanded == reference().current_uncertainty(50.0)
 
 
 def test_a_zero_within_the_meters_specification_is_told() -> None:

@@ -227,7 +227,8 @@ def test_levels_have_the_uncertainty_of_the_bench(table: Any) -> None:
     levels = procedures.levels_of(table.stand, row)
     u_a = table.reference.current_uncertainty(121.0)
     assert levels.must_not_trip == pytest.approx(110.0 - 3.0 - u_a - 0.15)
-    assert levels.must_trip == pytest.approx(115.5)  # 1.05 x 110 beats 113 + U
+    # 1.05 x 110 beats 113 + U; a settled stimulus may still be 0.15 A off, on either side
+    assert levels.must_trip == pytest.approx(115.5 + 0.15)
 
 
 def test_the_largest_quiet_current_is_that_of_the_lowest_protection(table: Any) -> None:
