@@ -299,6 +299,7 @@ def test_it_can_be_switched_off_after_a_silence_over_a_new_connection(controlled
         cells.link.transport.timeout_s = 0.3
         with pytest.raises(InstrumentError, match="no answer"):
             cells.measure_cell_voltages()
+        cells.link.transport.timeout_s = 5.0
         cells.outputs_off()
 
 

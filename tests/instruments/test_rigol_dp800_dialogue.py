@@ -317,4 +317,5 @@ def test_it_can_be_switched_off_after_a_silence_over_a_new_connection(supply: Co
         aux.link.transport.timeout_s = 0.3
         with pytest.raises(InstrumentError, match="no answer"):
             aux.measure_current()
+        aux.link.transport.timeout_s = 5.0
         aux.output_off()
