@@ -409,12 +409,12 @@ class TestEveryVoltageMeter:
         driver = opened.driver
         driver.set_range(100.0)
         took_s = {}
-        for cycles in (1.0, 100.0):
+        for cycles in (1.0, 10.0):
             driver.set_integration(cycles)
             begin_s = opened.clock.now()
             driver.measure_voltage()
             took_s[cycles] = opened.clock.now() - begin_s
-        assert took_s[100.0] > 10 * took_s[1.0] > 0
+        assert took_s[10.0] > 5 * took_s[1.0] > 0
 
     def test_a_range_that_it_does_not_have_is_refused(self, opened: Opened) -> None:
         for range_v in (-1.0, 0.0, float("nan"), 1e6):
