@@ -117,7 +117,9 @@ class ReferenceShunt(Frozen):
 
         def of_shunt(what: str, share: float, distribution: Distribution) -> Contribution:
             # I = V / R, so dI / dR = -I / R: errors of the shunt turn round with the current.
-            return Contribution.within(what, share * self.ohm, distribution, -current_a / self.ohm, source=what)
+            return Contribution.within(
+                what, share * self.ohm, distribution, -current_a / self.ohm, source=what, unit="ohm"
+            )
 
         per_volt = 1.0 / self.ohm
         drift_k = self.tempco_ppm_per_k * self.temperature_span_k * 1e-6
@@ -128,9 +130,14 @@ class ReferenceShunt(Frozen):
                 of_shunt("shunt drift", self.drift_pct / 100.0, "rectangular"),
                 of_shunt("shunt temperature", drift_k, "rectangular"),
                 Contribution.within(
-                    "thermo-electric voltage", self.thermal_emf_v, "rectangular", per_volt, source="thermo-electric"
+                    "thermo-electric voltage",
+                    self.thermal_emf_v,
+                    "rectangular",
+                    per_volt,
+                    source="thermo-electric",
+                    unit="V",
                 ),
-                *meter.contributions(current_a * self.ohm, "meter", per_volt, apart=apart),
+                *meter.contributions(current_a * self.ohm, "meter", per_volt, apart=apart, unit="V"),
             ),
         )
 

@@ -20,7 +20,7 @@ from bench.evidence import Measurement, fact
 from bench.loading import nearest
 from bench.misreading import diagnose, in_one_line
 from bench.quantities import Direction, in_words, show
-from bench.traces import Trace, Traces
+from bench.traces import Asked, Trace, Traces
 from bench.uncertainty import (
     Accuracy,
     Budget,
@@ -76,19 +76,6 @@ def judge(name: str, traces: Traces, rule: DecisionRule, parameters: dict[str, A
         raise Inconclusive(f"judgement {name}: nothing was there to be judged, and nothing judged is no pass")
     doubt = "; ".join(reason for channel, reason in gaps.items() if fnmatch.filter(asked.names, channel))
     return [replace(one, doubt=doubt) for one in measurements] if doubt else measurements
-
-
-class Asked(Traces):
-    """The same traces, noting which channels a judgement asked for."""
-
-    def __init__(self, traces: Traces) -> None:
-        super().__init__(traces.channels, traces.marks)
-        self.names: set[str] = set()
-
-    def __getitem__(self, channel: str) -> Trace:
-        """Return a channel and note its name; see `Traces`."""
-        self.names.add(channel)
-        return super().__getitem__(channel)
 
 
 def has_hole(trace: Trace, begin_s: float, end_s: float) -> bool:

@@ -167,3 +167,16 @@ class Traces:
             return self.channels[channel]
         except KeyError:
             raise Inconclusive(f"nothing was recorded on channel {channel!r}") from None
+
+
+class Asked(Traces):
+    """The same traces, noting which channels a judgement asked for."""
+
+    def __init__(self, traces: Traces) -> None:
+        super().__init__(traces.channels, traces.marks)
+        self.names: set[str] = set()
+
+    def __getitem__(self, channel: str) -> Trace:
+        """Return a channel and note its name; see `Traces`."""
+        self.names.add(channel)
+        return super().__getitem__(channel)

@@ -54,31 +54,27 @@ class Accuracy(Frozen):
         return COVERAGE * self.standard(value)
 
     def contributions(
-        self, value: float, what: str, sensitivity: float = 1.0, *, apart: bool = False
+        self, value: float, what: str, sensitivity: float = 1.0, *, apart: bool = False, unit: str = ""
     ) -> tuple[Contribution, ...]:
         """Return limit and resolution at this reading as lines of a budget, in the unit of the result.
 
         The limit is one rectangle, since a specification bounds the whole error. `apart` for sums and differences
         of readings of one instrument: its gain error turns round with the reading, its zero error does not.
         """
+        gain = math.copysign(sensitivity, sensitivity * value)
+        lines = [(what, self.half_width(value), sensitivity, "")]
         if apart:
-            gain = math.copysign(sensitivity, sensitivity * value)
             of_reading = self.reading_pct / 100 * abs(value)
-            limits = [
-                Contribution.within(f"{what}, of reading", of_reading, "rectangular", gain, source=f"{what} gain"),
-                Contribution.within(
-                    f"{what}, constant",
-                    self.half_width(0.0),
-                    "rectangular",
-                    sensitivity,
-                    source=f"{what} zero",
-                ),
+            lines = [
+                (f"{what}, of reading", of_reading, gain, f"{what} gain"),
+                (f"{what}, constant", self.half_width(0.0), sensitivity, f"{what} zero"),
             ]
-        else:
-            limits = [Contribution.within(what, self.half_width(value), "rectangular", sensitivity)]
         if self.resolution:
-            limits.append(Contribution.within(f"{what}, resolution", self.resolution / 2, "rectangular", sensitivity))
-        return tuple(limits)
+            lines.append((f"{what}, resolution", self.resolution / 2, sensitivity, ""))
+        return tuple(
+            Contribution.within(name, stated, "rectangular", factor, source=source, unit=unit)
+            for name, stated, factor, source in lines
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +116,7 @@ class Contribution:
     sensitivity: float = 1.0  # of the result to the input
     source: str = ""
     stated: float | None = None  # half-width, or U of a normal one, in the input's unit
+    stated_unit: str = ""
 
     @classmethod
     def within(
@@ -131,10 +128,11 @@ class Contribution:
         *,
         source: str = "",
         dof: float = math.inf,
+        unit: str = "",
     ) -> Contribution:
         """Make a line from what is stated of the input: limits ± a, or U with k = 2 for a normal distribution."""
         standard = abs(sensitivity) * abs(stated) / DIVISOR[distribution]
-        return cls(name, standard, distribution, dof, sensitivity, source, abs(stated))
+        return cls(name, standard, distribution, dof, sensitivity, source, abs(stated), unit)
 
     @property
     def signed(self) -> float:
