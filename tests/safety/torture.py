@@ -54,7 +54,7 @@ def run_trials(seeds: Sequence[int], folder: Path, make_lab: Any, *, keep: bool 
             trial = folder / f"trial-{seed}"
             outcome = play(plan, lab, trial)
             if not outcome.problems and not keep:
-                shutil.rmtree(trial)
+                shutil.rmtree(trial, ignore_errors=True)
             yield outcome
     finally:
         if lab is not None:

@@ -138,7 +138,7 @@ def cables(plan: Plan, lab: Any, folder: Path) -> Iterator[tuple[dict[str, Proxy
             port = lab.ports[name]
             proxy = proxies[blow.target] = Proxy(("127.0.0.1", port), plan.seed)
             changed = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{proxy.port}")
-            changed = changed.replace(f"port = {port}", f"port = {proxy.port}")
+            changed = changed.replace(f'"port" = {port}', f'"port" = {proxy.port}')  # of a CAN link's options
             if changed == text:
                 raise RuntimeError(f"the definition does not name port {port} of {name}")
             text = changed

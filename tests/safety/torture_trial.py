@@ -101,7 +101,7 @@ def _let_it_end(plan: Plan, lab: TortureLab, victim: Victim, times: Times) -> No
             break
         pause_and_heal(victim, times, time.time() + 0.05)
     times.ended_s = time.time()
-    while victim.guardian is not None and is_alive(victim.guardian) and state_of(victim.guardian) != "T":
+    while (pid := victim.find_guardian()) is not None and is_alive(pid) and state_of(pid) != "T":
         if time.time() > times.ended_s + GUARDIAN_ENDS_S:
             break
         time.sleep(0.02)

@@ -27,6 +27,7 @@ class Victim:
 
     process: subprocess.Popen[bytes]
     pipe: int
+    state: str  # the folder that it was given for its state, unlike any other's
     marks: list[dict[str, Any]] = field(default_factory=list)
     guardian: int | None = None
     _cut: bytes = b""
@@ -44,13 +45,13 @@ class Victim:
         return not self._ended
 
     def find_guardian(self) -> int | None:
-        """Return the guardian's process, as soon as there is one."""
-        if self.guardian is None:
-            named = [int(mark["guardian"]) for mark in self.marks if mark["mark"] == "open"]
-            found = [pid for pid in _children(self.process.pid) if "instruments.guardian" in _command(pid)]
-            self.guardian = (named + found + [None])[0]
-        elif any(mark["mark"] == "open" for mark in self.marks):  # a second test has a guardian of its own
-            self.guardian = [int(mark["guardian"]) for mark in self.marks if mark["mark"] == "open"][-1]
+        """Return the guardian's process, as soon as there is one; a second test has one of its own.
+
+        It is known by its environment: one that was just started may outlive a run that was killed in that moment.
+        """
+        if self.guardian is None or not is_alive(self.guardian):
+            found = [pid for pid in _guardians() if self.state in _environment(pid)]
+            self.guardian = max(found, default=self.guardian)
         return self.guardian
 
     def send(self, whom: str, number: int) -> bool:
@@ -96,7 +97,7 @@ def tortured(plan: Plan, definition: Path, folder: Path) -> Iterator[Victim]:
             start_new_session=True,
         )  # fmt: skip
     os.close(writing)
-    victim = Victim(process, reading)
+    victim = Victim(process, reading, str(folder / "state"))
     try:
         yield victim
     finally:
@@ -129,17 +130,16 @@ def is_alive(pid: int) -> bool:
     return state_of(pid) not in ("", "Z", "X")
 
 
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            with contextlib.suppress(OSError):
-                found += [int(word) for word in (task / "children").read_text(encoding="utf-8").split()]
-    return found
+def _guardians() -> list[int]:
+    return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if b"guardian" in _bytes(path)]
 
 
-def _command(pid: int) -> str:
+def _environment(pid: int) -> str:
+    return _bytes(Path(f"/proc/{pid}/environ")).decode(errors="replace")
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
+        return path.read_bytes()
+    except OSError:  # it has ended meanwhile
+        return b""
