@@ -179,7 +179,7 @@ class Wire(Language):
         in_step = False
         self._busy, self._opening = False, self._me()
         try:
-            if self.is_open and self.identity is not None and not self.clock.simulated:
+            if self.is_open and self.identity and not self.clock.simulated:  # "": it cannot say who it is
                 self._listen(LATE_S)
                 self._listen(REST_S)  # the rest of an answer in pieces, and what came of a second question
                 in_step = self._who() == self.identity

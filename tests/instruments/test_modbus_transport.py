@@ -146,6 +146,38 @@ def test_the_driver_looks_at_its_state_after_reopening(script: Any, modbus: Any)
     assert looked == [[11]]
 
 
+def ctrl_c_at(link: Any, register: int) -> None:
+    """Ask, and be interrupted before the answer is read."""
+    wire = link._client.wire
+    really = wire.receive
+
+    def interrupted(seconds: float) -> bytes:
+        wire.receive = really
+        raise KeyboardInterrupt
+
+    wire.receive = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        link.read_holding_registers(register)
+
+
+def test_a_ctrl_c_between_request_and_answer_leaves_an_open_conversation_in_step(script: Any, modbus: Any) -> None:
+    server = script((ASK_11, SAY_11), (ASK_22, SAY_22), (ASK_11, SAY_11), (ASK_22, SAY_22), lines=False)
+    link = modbus(server, who=lambda link: str(link.read_holding_registers(11)), timeout_s=10.0)
+    ctrl_c_at(link, 22)
+    assert link.is_open
+    assert link.read_holding_registers(22) == [22]
+    assert server.connections == 1
+
+
+def test_a_ctrl_c_closes_the_conversation_with_a_device_that_cannot_say_who_it_is(script: Any, modbus: Any) -> None:
+    server = script((ASK_22, SAY_22), (ASK_22, SAY_22), lines=False)
+    link = modbus(server)
+    ctrl_c_at(link, 22)
+    assert not link.is_open
+    assert link.read_holding_registers(22) == [22]
+    assert server.connections == 2
+
+
 def test_nothing_listening_is_named(clock: WallClock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
