@@ -50,25 +50,45 @@ def student_k(dof: float, probability: float = PROBABILITY) -> float:
     return _bisect(covered, probability, highest)
 
 
-def rectangular_half_width(half_width: float, normal: float, probability: float = PROBABILITY) -> float:
-    """Return the half-width covering `probability` of a rectangle ± a, blurred by a normal standard deviation.
+def rectangular_half_width(
+    half_width: float, normal: float, probability: float = PROBABILITY, *, second: float = 0.0
+) -> float:
+    """Return the half-width covering `probability` of a rectangle ± a, blurred by a second one and a normal one.
 
-    The closed convolution; what JCGM 101 would find by drawing. 0 for both gives 0.
+    The closed convolution; what JCGM 101 would find by drawing. 0 for all gives 0.
     """
     if half_width <= 0.0:
         return _bisect(lambda k: math.erf(k / math.sqrt(2.0)), probability, 40.0) * normal
-    if normal < 1e-9 * half_width:
+    if second < 1e-4 * half_width:  # too narrow to tell from a normal one, and its formula would lose digits
+        normal, second = math.hypot(normal, second / math.sqrt(3.0)), 0.0
+    if not second and normal < 1e-9 * half_width:
         return probability * half_width
+    normal = max(normal, 1e-9 * half_width)
 
-    def area(z: float) -> float:  # the integral of the normal distribution function
-        below = 0.5 * math.erfc(-z / math.sqrt(2.0))
-        return z * below + math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+    def once(x: float) -> float:  # the integral of the normal distribution function, at x
+        z = x / normal
+        return normal * (z * _phi(z) + _density(z))
 
-    def covered(x: float) -> float:
-        high, low = area((x + half_width) / normal), area((x - half_width) / normal)
-        return normal / half_width * (high - low) - 1.0
+    def twice(x: float) -> float:  # and the integral of that
+        z = x / normal
+        return normal * normal * 0.5 * ((z * z + 1.0) * _phi(z) + z * _density(z))
 
-    return _bisect(covered, probability, half_width + 8.0 * normal)
+    def below(x: float) -> float:
+        if not second:
+            return (once(x + half_width) - once(x - half_width)) / (2.0 * half_width)
+        outer = twice(x + half_width + second) + twice(x - half_width - second)
+        inner = twice(x + half_width - second) + twice(x - half_width + second)
+        return (outer - inner) / (4.0 * half_width * second)
+
+    return _bisect(lambda x: 2.0 * below(x) - 1.0, probability, half_width + second + 8.0 * normal)
+
+
+def _phi(z: float) -> float:
+    return 0.5 * math.erfc(-z / math.sqrt(2.0))
+
+
+def _density(z: float) -> float:
+    return math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
 
 
 def tur(low: float | None, high: float | None, value: float, expanded: float) -> float:

@@ -78,6 +78,11 @@ def judge(name: str, traces: Traces, rule: DecisionRule, parameters: dict[str, A
     return [replace(one, doubt=doubt) for one in measurements] if doubt else measurements
 
 
+def spread_of_mean(trace: Trace) -> float:
+    """Standard uncertainty of the mean of a window; 0 for readings that do not move at all."""
+    return 0.0 if len(trace) < 2 else trace.spread() / math.sqrt(len(trace))
+
+
 def has_hole(trace: Trace, begin_s: float, end_s: float) -> bool:
     """Say whether a channel was silent for long inside a window, measured by its own usual pace."""
     return trace.longest_gap(begin_s, end_s) > max(SILENT_GAPS * trace.usual_gap(), SHORTEST_HOLE_S)

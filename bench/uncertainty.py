@@ -180,9 +180,11 @@ class Budget:
         dominant, standard = self.dominant, self.standard
         if not dominant:
             return self._k(self.dof) * standard
-        rest = [(one, dof) for one, shape, dof in self.groups if one != dominant or shape != "rectangular"]
-        blur = combine(one for one, _ in rest) * self._k(effective_dof(rest)) / COVERAGE
-        return rectangular_half_width(math.sqrt(3) * dominant, blur)
+        rest = sorted(self.groups, key=lambda group: (group[1] == "rectangular", group[0]))[:-1]
+        second = rest.pop()[0] if rest and rest[-1][1] == "rectangular" else 0.0
+        freedom = effective_dof((one, dof) for one, _, dof in rest)
+        blur = combine(one for one, _, _ in rest) * self._k(freedom) / COVERAGE
+        return rectangular_half_width(math.sqrt(3) * dominant, blur, second=math.sqrt(3) * second)
 
     @staticmethod
     def _k(dof: float) -> float:

@@ -149,7 +149,7 @@ def _thresholds(
         gap_s=FAST_S,
     )
     return [
-        _point(f"{row.name} threshold", name, budget, limits, tur(-tolerance_a, tolerance_a, 0.0, budget.expanded))
+        _point(row.name, f"threshold, {name}", budget, limits, tur(-tolerance_a, tolerance_a, 0.0, budget.expanded))
         for name, budget in (("by steps", reference), (f"ramp {slope:.2g} A/s", ramp))
     ]
 
@@ -164,7 +164,7 @@ def _delays(
     ratio = tur(low_s or None, high_s, 0.0, budget.expanded)
     found = []
     if row.level == "protection":
-        found.append(_point(f"{row.name} delay", "to t_off", budget, f"{low_s:g} to {high_s:g} s", ratio))
+        found.append(_point(row.name, "delay to t_off", budget, f"{low_s:g} to {high_s:g} s", ratio))
     if row.flag is None:
         return found
     known = flag_delay(
@@ -175,9 +175,9 @@ def _delays(
         limits = f"{row.flag_delay_s.min:g} to {row.flag_delay_s.max:g} s"
         ratio_f = tur(row.flag_delay_s.min or None, row.flag_delay_s.max, 0.0, known.expanded)
     if clock_offset_s is None:
-        found.append({**_point(f"{row.name} delay", "to t_flag", known, limits, None, NOT_MEASURED), "expanded": None})
+        found.append({**_point(row.name, "delay to t_flag", known, limits, None, NOT_MEASURED), "expanded": None})
     else:
-        found.append(_point(f"{row.name} delay", "to t_flag", known, limits, ratio_f))
+        found.append(_point(row.name, "delay to t_flag", known, limits, ratio_f))
     return found
 
 
@@ -190,18 +190,12 @@ def as_text(report: dict[str, Any]) -> str:
     lines = [f"bench {report['bench']} ({kind}), BMS {report['bms']}: nothing is opened; U covers 95.45 %"]
     for budget in report["budgets"]:
         lines += ["", *_budget_text(budget)]
-    rows = [
-        (
-            one["what"],
-            one["point"],
-            "-" if one["expanded"] is None else f"{_figure(one['expanded'])} {one['unit']}",
-            f"{one['k']:.2f}",
-            "-" if one["tur"] is None else ("> 999" if one["tur"] > 999 else f"{one['tur']:.3g}"),
-            one["limits"] + _remark(one),
-        )
-        for one in report["points"]
-    ]
-    lines += ["", *table(("what", "where", "U", "k", "TUR", "promised by the BMS"), rows), ""]
+    rows: list[tuple[str, ...]] = []
+    for one in report["points"]:
+        if not rows or one["what"] not in [row[0] for row in rows]:
+            rows.append((one["what"], "", "", "", ""))
+        rows.append(_row(one))
+    lines += ["", *table(("test point", "U", "k", "TUR", "promised by the BMS"), rows), ""]
     if report["no_budget"]:
         lines += paragraph("", f"without a budget here: {', '.join(report['no_budget'])}", 2)
     for gap in report["calibration"]:
@@ -209,6 +203,16 @@ def as_text(report: dict[str, Any]) -> str:
     refused = report["unjudgeable"]
     lines.append(f"{len(refused)} test points cannot be judged here" if refused else "every point can be judged here")
     return "\n".join(lines)
+
+
+def _row(one: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        f"  {one['point']}",
+        "-" if one["expanded"] is None else f"{_figure(one['expanded'])} {one['unit']}",
+        f"{one['k']:.2f}",
+        "-" if one["tur"] is None else ("> 999" if one["tur"] > 999 else f"{one['tur']:.3g}"),
+        one["limits"] + _remark(one),
+    )
 
 
 def _remark(point: dict[str, Any]) -> str:

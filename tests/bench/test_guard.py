@@ -302,8 +302,9 @@ def test_the_way_out_has_its_stages_in_order_and_measures_the_end(table: Any) ->
     assert [name for name, _ in table.power["supply"].calls] == ["set_current_limit", "output_off"]
     assert table.link.requests == [{"RequestMode": 0.0}]
     assert not table.contact.closed
-    # by hand: 3.5 uV of the meter's range and 1 uV of thermo-electric voltage, each / sqrt(3), over 0.5 mOhm, k = 2
-    assert report.text == "current +0.0000 A ± 0.0073 A (measured)"
+    # by hand: rectangles of 3.5 uV (the meter's range) and 1 uV (thermo-electric) over 0.5 mOhm are 7 and 2 mA; 95.45 %
+    # of their sum lie within 9 - sqrt(0.0455 x 4 x 7 x 2) = 7.40 mA
+    assert report.text == "current +0.0000 A ± 0.0074 A (measured)"
     assert report.current_a == 0.0
 
 

@@ -58,6 +58,24 @@ def test_a_rectangle_alone_needs_less_than_its_limits_and_a_normal_one_two_stand
     assert rectangular_half_width(1e-3, 1.0) == pytest.approx(2.0, rel=1e-5)
 
 
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 1.0])
+def test_two_rectangles_are_a_trapezoid(share: float) -> None:
+    """Its tails are triangles: P(|x| > t) = (a + b - t)² / 4ab for t beyond a - b."""
+    exact = 1.0 + share - math.sqrt((1.0 - PROBABILITY) * 4.0 * share)
+    if exact >= 1.0 - share:
+        assert rectangular_half_width(1.0, 0.0, second=share) == pytest.approx(exact, rel=1e-6)
+    assert rectangular_half_width(1.0, 0.0, 0.99, second=1.0) == pytest.approx(1.8, rel=1e-6)
+    assert rectangular_half_width(1.0, 1e-3, second=share) == pytest.approx(
+        rectangular_half_width(1.0, 0.0, second=share), rel=1e-3
+    )
+
+
+def test_a_very_narrow_second_rectangle_changes_nothing() -> None:
+    plain = rectangular_half_width(1.0, 0.2)
+    assert rectangular_half_width(1.0, 0.2, second=1e-5) == pytest.approx(plain, rel=1e-6)
+    assert rectangular_half_width(1.0, 0.2, second=1e-3) == pytest.approx(plain, rel=1e-4)
+
+
 def quantile(draw: Callable[[], float], count: int, probability: float = PROBABILITY) -> float:
     drawn = sorted(abs(draw()) for _ in range(count))
     return drawn[math.ceil(probability * count) - 1]

@@ -40,7 +40,7 @@ def test_the_worked_budget_is_printed_line_by_line(capsys: pytest.CaptureFixture
     assert "shunt calibration 1e-07 ohm normal -1e+05 0.005 inf" in rows
     assert "meter 4.75e-06 V rectangular 2000 0.0055 inf" in rows
     assert "combined 0.011 A, k = 2.00, U = 0.022 A = 0.044 %" in rows
-    assert all(len(line) <= 80 for line in text.splitlines() if "threshold" not in line)
+    assert all(len(line) <= 80 for line in text.splitlines())
 
 
 def test_json_carries_everything_in_inside_units(capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,7 +51,7 @@ def test_json_carries_everything_in_inside_units(capsys: pytest.CaptureFixture[s
     assert {point["what"] for point in found["points"]} >= {
         "pack_current",
         "pack voltage",
-        "charge_overcurrent_1 delay",
+        "charge_overcurrent_1",
     }
     assert found["unjudgeable"] == found["calibration"] == []
     assert "cell_overvoltage_1" in found["no_budget"]
@@ -67,7 +67,7 @@ def test_a_point_that_this_bench_cannot_judge_is_named(capsys: pytest.CaptureFix
 
 def test_a_fast_ramp_is_the_worse_way_to_a_threshold(capsys: pytest.CaptureFixture[str]) -> None:
     slow, fast = (
-        next(one for one in report(capsys, "--ramp", slope)["points"] if one["point"].startswith("ramp"))
+        next(one for one in report(capsys, "--ramp", slope)["points"] if "ramp" in one["point"])
         for slope in ("0.1", "10")
     )
     assert fast["expanded"] > 20 * slow["expanded"]
@@ -88,8 +88,8 @@ def test_a_flag_needs_the_clock_offset_where_there_are_two_clocks(
     pairs += [(f'"virtual:{name}"', f'"tcp:192.0.2.{n}:5025"') for n, name in enumerate(ADDRESSES, 1)]
     bench = changed(tmp_path, *pairs)
     told = report(capsys, "--bench", bench)
-    flag = next(one for one in told["points"] if one["point"] == "to t_flag")
+    flag = next(one for one in told["points"] if one["point"] == "delay to t_flag")
     assert flag["expanded"] is None
     assert "--clock-offset" in flag["note"]
     told = report(capsys, "--bench", bench, "--clock-offset", "0.005")
-    assert next(one for one in told["points"] if one["point"] == "to t_flag")["expanded"] > 0.05
+    assert next(one for one in told["points"] if one["point"] == "delay to t_flag")["expanded"] > 0.05
