@@ -19,6 +19,7 @@ from instruments.first_contact import CannotTell, ContactSheet, Disagrees, Place
 
 SHARES = (0.02, 0.05, 0.1)  # of the rating, set and read back with the output off
 OPEN_V = (5.0, 10.0)  # two voltages at open terminals: does the reading follow?
+FALLING_V = 0.05  # in a second: more than a reading's noise
 READINGS = 50
 SLOWEST_READING_S = 1.0
 
@@ -145,6 +146,7 @@ class _PowerContact:
             raise CannotTell("a load makes no voltage at open terminals")
         if self.place.disconnect is None:
             raise CannotTell("there is no disconnect that could open the terminals")
+        self._fallen()
         self.hand.set_current(Direction.CHARGE, 1.0)
         found = []
         self.part.set_voltage(0.0)
@@ -163,6 +165,20 @@ class _PowerContact:
         if any(abs(value - set_v) > 0.05 * set_v + 0.2 for value, set_v in zip(found, OPEN_V, strict=True)):
             raise Disagrees(f"{OPEN_V[0]:g} V and {OPEN_V[1]:g} V were set, it reads {shown}")
         return f"reads {shown} where {OPEN_V[0]:g} V and {OPEN_V[1]:g} V were set"
+
+    def _fallen(self) -> None:
+        """Make sure that the terminals do not hold a voltage of before, which a source cannot pull down.
+
+        Raises:
+            CannotTell: they do, and it is falling.
+        """
+        before_v = self.part.measure_voltage()
+        if before_v < OPEN_V[0]:
+            return
+        self.clock.sleep(1.0)
+        now_v = self.part.measure_voltage()
+        if now_v < before_v - FALLING_V:
+            raise CannotTell(f"its terminals still hold {now_v:.1f} V of what was there before, falling; wait a minute")
 
     def update_rate(self) -> str:
         direction = next(iter(self.hand.directions()), None)

@@ -152,6 +152,16 @@ def test_without_its_guardian_a_contact_opens_everything_and_says_so(lab: Any) -
     assert is_off(lab.truth())
 
 
+@pytest.mark.full
+def test_a_bus_that_still_holds_its_voltage_is_no_reading_that_stands_still(lab: Any) -> None:
+    assert run(lab, "disconnect").returncode == 0
+    done = run(lab, "supply", "--json")
+    found = {line["check"]: line for line in json.loads(done.stdout)["lines"]}
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert found["open terminals"]["verdict"] == "not tested"
+    assert "still hold" in found["open terminals"]["found"]
+
+
 @linux
 @pytest.mark.full
 def test_without_either_the_watchdog_ends_the_current(lab: Any) -> None:
