@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from itertools import pairwise
-from math import log
+from math import inf, log
 from typing import NamedTuple
 
 from instruments.virtual.circuit_waveform import Waveform
@@ -40,15 +40,16 @@ class Piece(NamedTuple):
 class History:
     """Pieces of the current, oldest first and without gaps.
 
-    `live` returns what has happened since the last piece ended. Pieces that end before `keep_from_ns` are dropped.
+    `live` returns what has happened since the last piece ended. Who needs the past says from when (nanoseconds) in
+    `keep_from`; what ended before all of them is dropped. `watchers` are shown each piece as it ends.
     """
 
     def __init__(self, live: Callable[[], Piece]) -> None:
         self._live = live
         self._pieces: list[Piece] = []
         self._starts: list[float] = []
-        self.keep_from_ns = 0.0
-        self.on_piece: Callable[[Piece], None] = _nothing
+        self.keep_from: dict[object, float] = {}
+        self.watchers: list[Callable[[Piece], None]] = []
 
     def keep(self, piece: Piece) -> None:
         """Take a piece that has ended."""
@@ -56,9 +57,10 @@ class History:
             return
         self._pieces.append(piece)
         self._starts.append(piece.start_ns + piece.start_s * 1e9)
-        self.on_piece(piece)
+        for watch in self.watchers:
+            watch(piece)
         if len(self._pieces) % 256 == 0:  # dropping one by one would cost more than they do
-            gone = max(0, bisect_right(self._starts, self.keep_from_ns) - 1)
+            gone = max(0, bisect_right(self._starts, min(self.keep_from.values(), default=inf)) - 1)
             del self._pieces[:gone], self._starts[:gone]
 
     def live(self) -> Piece:
@@ -90,14 +92,14 @@ class History:
         return found
 
 
-def crossing_s(piece: Piece, level_a: float, rising: bool) -> float | None:
+def crossing_s(piece: Piece, level_a: float, rising: bool, from_s: float = 0.0) -> float | None:
     """Return when inside a piece the current first comes through a level, in seconds from its start, or None."""
     sign = 1.0 if rising else -1.0
 
     def above(t: float) -> bool:
         return sign * (piece.wave.current_a(t) - level_a) >= 0.0
 
-    corners = [0.0, *_turns(piece), piece.length_s]
+    corners = [from_s, *(turn for turn in _turns(piece) if turn > from_s), piece.length_s]
     for low, high in pairwise(corners):
         if not above(low) and above(high):
             while high - low > 1e-10:
@@ -119,7 +121,3 @@ def _turns(piece: Piece) -> list[float]:
         return []
     turn = log(-a1 / a2) / (r1 - r2)
     return [turn] if 0.0 < turn < piece.length_s else []
-
-
-def _nothing(piece: Piece) -> None:
-    """Stand for nobody who waits for an event."""

@@ -58,6 +58,8 @@ class DutSupply:
             if not (isfinite(value) and value >= 0.0):
                 raise ValueError(f"supply of the BMS, {what}: {value!r} is not a finite magnitude")
         self._held_v, self._held_ns = self.held_v(), self._now_ns()
+        if self._fed and self._held_v < self.brown_out_v:
+            self._turn(False)  # it was empty, and nobody's clock had said so
         self._source_v, self._limit_a = source_v, limit_a
         self._judge()
 
@@ -78,7 +80,7 @@ class DutSupply:
     @property
     def fed(self) -> bool:
         """Whether the BMS has what it needs to run."""
-        return self._fed or not self.attached
+        return not self.attached or (self._fed and self.held_v() >= self.brown_out_v)
 
     def watch(self, clock: Clock, tell: Callable[[bool], None]) -> None:
         """Call `tell(fed)` whenever the BMS loses its supply or gets it back."""

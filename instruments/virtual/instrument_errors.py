@@ -26,6 +26,7 @@ TEXTS = {
     -108: "Parameter not allowed",
     -109: "Missing parameter",
     -113: "Undefined header",
+    -115: "Cannot query",
     -131: "Invalid suffix",
     -200: "Execution error",
     -201: "Invalid while in local",

@@ -23,7 +23,19 @@ from instruments.virtual.wire import Session
 NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 DEMONSTRATION_OPTIONS: dict[str, dict[str, object]] = {
     "keysight_34465a": {"input": "pack_side"},
+    "keithley_dmm6500": {"input": "pack_side"},
     "waveshare_modbus_relay": {"channel": 1},
+    "resistor_ladder": {
+        "sensors": {
+            "cell_1": {
+                "sensor": 1,
+                "relays": [1, 2, 3],
+                "ohm": [1e3, 2.2e3, 4.7e3],
+                "base_ohm": 1e3,
+                "wiring": "series",
+            }
+        }
+    },
     "icpdas_m7000": {"channel": 1},
     "waveshare_modbus_inputs": {"channel": 1},
     "keysight_daq970a": {

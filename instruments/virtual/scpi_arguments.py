@@ -7,6 +7,7 @@ import re
 from instruments.virtual.instrument_errors import Refused
 from instruments.virtual.scpi_face import parse_number
 
+_SUFFIX = re.compile(r":?([A-Za-z]+)(\d+)(.*)")
 _LIST = re.compile(r"\(@([\d:,\s]*)\)")
 
 
@@ -25,6 +26,12 @@ def parse_bounded(text: str, units: dict[str, float], low: float, high: float) -
     if not low <= value <= high:
         raise Refused(-222)
     return value
+
+
+def split_suffix(header: str) -> tuple[str, str]:
+    """Return a header without the number after its first word, and that number: `SOUR3:VOLT` is `SOUR:VOLT` and `3`."""
+    match = _SUFFIX.fullmatch(header)
+    return (header, "") if match is None else (match[1] + match[3], match[2])
 
 
 def split_channels(text: str, known: range) -> tuple[list[str], list[int] | None]:

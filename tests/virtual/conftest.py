@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pytest
 
@@ -109,10 +110,10 @@ class RawBench:
         return self.connect(self.instruments.add(name, driver, options))
 
 
-def make_bench(seed: int = 1) -> RawBench:
+def make_bench(seed: int = 1, cells: Literal["pack", "emulated"] = "pack") -> RawBench:
     """Build a bench; the caller ends it."""
     clock = SimulatedClock()
-    circuit = Circuit(Pack.demonstration(seed=seed), now_ns=clock.now_ns, topology="separate")
+    circuit = Circuit(Pack.demonstration(seed=seed), now_ns=clock.now_ns, topology="separate", cells=cells)
     circuit.switches.set(charge=True, discharge=True)
     circuit.disconnect.set(closed=True)
     clock.sleep(0.1)  # the capacitors at the terminals fill
@@ -128,12 +129,12 @@ def end_bench(bench: RawBench) -> None:
 
 
 @pytest.fixture
-def new_raw_bench() -> Iterator[Callable[[int], RawBench]]:
-    """Return a maker of benches by seed; all are closed afterwards."""
+def new_raw_bench() -> Iterator[Callable[..., RawBench]]:
+    """Return a maker of benches by seed, with the pack's own cells or emulated ones; all are closed afterwards."""
     made: list[RawBench] = []
 
-    def make(seed: int) -> RawBench:
-        made.append(make_bench(seed))
+    def make(seed: int, cells: Literal["pack", "emulated"] = "pack") -> RawBench:
+        made.append(make_bench(seed, cells))
         return made[-1]
 
     yield make
@@ -142,6 +143,6 @@ def new_raw_bench() -> Iterator[Callable[[int], RawBench]]:
 
 
 @pytest.fixture
-def raw_bench(new_raw_bench: Callable[[int], RawBench]) -> RawBench:
+def raw_bench(new_raw_bench: Callable[..., RawBench]) -> RawBench:
     """Return one bench."""
     return new_raw_bench(1)

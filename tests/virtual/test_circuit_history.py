@@ -95,7 +95,7 @@ def test_old_pieces_are_dropped_and_young_ones_kept() -> None:
     for k in range(600):
         bench.ns += 1_000_000
         bench.circuit.load.set(on=True, current_a=1.0 + k % 2)
-        history.keep_from_ns = bench.ns - 20_000_000.0
+        history.keep_from["test"] = bench.ns - 20_000_000.0
     assert len(history._pieces) < 300
     assert history.current_a(bench.ns - 10_500_000) == pytest.approx(-1.0, abs=0.01)
     assert history.current_a(bench.ns - 9_500_000) == pytest.approx(-2.0, abs=0.01)
