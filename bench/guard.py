@@ -163,6 +163,8 @@ class Guard(SetpointChecks):
         self._watch_inputs()
         current_a = self._sample("reference_current", self._witness().current)
         pack_v = self._sample("pack_side_voltage", self._witness().pack_voltage)
+        if (what := self._limits.check(now_s, current_a, pack_v)) is not None:  # before slower instruments are asked
+            self._breach(what)
         look = self._provoking or self._rounds % self._look_every == 0
         self._rounds += 1
         for role, instrument in self._power.items():
@@ -175,8 +177,6 @@ class Guard(SetpointChecks):
         if self._dut is not None:
             for name, link in self._dut.links.items():
                 self._keep(f"link.{name}", now_s, float(link.prove().proven))
-        if (what := self._limits.check(now_s, current_a, pack_v)) is not None:
-            self._breach(what)
         if self._cells_at_s is not None and now_s - self._cells_at_s > CELLS_STALE_S:
             self._breach(f"cells were last measured {now_s - self._cells_at_s:.1f} s ago", "watched blindly")
         if self.guardian is not None and current_a is not None:
