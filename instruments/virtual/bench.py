@@ -76,6 +76,7 @@ class VirtualBench:
             pack,
             now_ns=clock.now_ns,
             topology="separate" if topology == "separate" else "common",
+            cells=definition.topology.cells,
             reference_shunt_ohm=definition.topology.reference_shunt.ohm,
         )
         # Only what stands on this bench hangs on its bus: each power stage has an output capacitor and a bleeder.

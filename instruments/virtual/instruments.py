@@ -27,13 +27,8 @@ DEMONSTRATION_OPTIONS: dict[str, dict[str, object]] = {
     "waveshare_modbus_relay": {"channel": 1},
     "resistor_ladder": {
         "sensors": {
-            "cell_1": {
-                "sensor": 1,
-                "relays": [1, 2, 3],
-                "ohm": [1e3, 2.2e3, 4.7e3],
-                "base_ohm": 1e3,
-                "wiring": "series",
-            }
+            "cell_1": {"sensor": 1, "relays": [1, 2, 3, 4], "ohm": [4.7e3, 10e3, 22e3, 47e3]},
+            "cell_16": {"sensor": 16, "relays": [5, 6], "ohm": [10e3, 33e3], "open_relay": 7, "short_relay": 8},
         }
     },
     "icpdas_m7000": {"channel": 1},

@@ -14,12 +14,16 @@ WORDS = [
     b"VOLT", b"CURR", b"OUTP", b"INP", b"SYST:ERR?", b"SYST:LOCK", b"MEAS:ARR?", b"READ?", b"SAMP:COUN", b"INIT",
     b"(@101:116)", b"(@117,", b"ROUT:SCAN ", b"CONF:TEMP TC,K,", b"TRIG:COUN INF", b"TRIG:TIM 0", b"FORM:READ:UNIT ON",
     b"CONF:VOLT:DC", b"*RST", b"*IDN?", b" ", b"?", b";", b":", b",", b"\n", b"\r\n", b"ON", b"OFF", b"MAX", b"-1",
-    b"1e999", b"nan", b"12.5V", b"9" * 40, b"R?", b"*TRG", b"\xff", b"\x00", b"\x01", b"TRIG:SOUR BUS", b"FETC?",
+    b"SOUR1:VOLT 3", b"OUTP:ONOFF 1(@1,2)", b"(@", b"TRAC:TRIG:DIG", b'DIG:FUNC "VOLT"', b"DIG:VOLT:SRATE ", b"INIT",
+    b'TRIG:LOAD "LoopUntilEvent",ATR,50', b"TRAC:DATA? 1,5", b":OUTP CH1,ON", b":APPL CH2,", b":OUTP:OVP",
+    b"FAUL1:SIMU", b"1e999", b"nan", b"12.5V", b"9" * 40, b"R?", b"*TRG", b"\xff", b"\x00", b"\x01",
+    b"TRIG:SOUR BUS", b"FETC?",
 ]  # fmt: skip
 STREAM = st.lists(st.one_of(st.sampled_from(WORDS), st.binary(max_size=12)), max_size=30).map(b"".join)
 DRIVERS = [
     "ea_psi_9000", "ea_el_9000", "ea_psb_9000", "keysight_34465a", "waveshare_modbus_relay",
-    "icpdas_m7000", "waveshare_modbus_inputs", "keysight_daq970a",
+    "icpdas_m7000", "waveshare_modbus_inputs", "keysight_daq970a", "ngi_n83624", "keithley_dmm6500", "rigol_dp800",
+    "resistor_ladder",
 ]  # fmt: skip
 
 
