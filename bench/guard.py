@@ -15,18 +15,14 @@ from typing import Any, Protocol
 from bench.clock import Clock, Tick
 from bench.definition import Definition
 from bench.dut import Dut
-from bench.envelope import OVERCURRENT_MARGIN, OVERVOLTAGE_MARGIN, Approach
+from bench.envelope import Approach
 from bench.errors import BenchError, Inconclusive, NotDue, SafetyError
 from bench.limits import CellLimits, SampleLimits
 from bench.observer import Event, Observers
-from bench.quantities import Direction, finite, show
+from bench.quantities import finite, show
 from bench.reference import Reference
 from bench.roles import (
     CellMonitor,
-    HasOvercurrentProtection,
-    HasOverpowerProtection,
-    HasOvervoltageProtection,
-    HasSinkOvercurrentProtection,
     PowerInstrument,
     SafetyInput,
     Switch,
@@ -95,6 +91,8 @@ class Guard(SetpointChecks):
         declared = definition.safety.stop_latency
         self.stop_latency_s = {} if declared is None else declared.model_dump()
         self.guardian: Guardian | None = None
+        # What the watch raised, so that it is told even where no later sleep of the test would have told it.
+        self.trouble: BaseException | None = None
 
     @property
     def drivers(self) -> dict[str, PowerInstrument]:
@@ -106,38 +104,15 @@ class Guard(SetpointChecks):
         """All drivers that can end the current: the power instruments and the disconnect."""
         return {**self._power, **({} if self._disconnect is None else {"disconnect": self._disconnect})}
 
+    @property
+    def cells_too_low(self) -> str | None:
+        """Which cell was found below its minimum, in words: it is never charged again."""
+        return self._cell_limits.too_low if self._cell_limits is not None else None
+
     def attach(self, reference: Reference, dut: Dut) -> None:
         """Tell the guard its witness and the BMS that the way out asks to open."""
         self._reference = reference
         self._dut = dut
-
-    # -- before power ------------------------------------------------------------------------------------------
-
-    def program_protections(self) -> list[str]:
-        """Program the instruments' own protections, read them back, and return what was set in words.
-
-        Raises:
-            InstrumentError: an instrument did not accept its limit.
-        """
-        limits = {direction: OVERCURRENT_MARGIN * self.limit_a(direction) for direction in Direction}
-        done: list[str] = []
-        voltage_v = OVERVOLTAGE_MARGIN * self.envelope.max_v
-        for role, instrument in self._power.items():
-            source = Direction.DISCHARGE if role == "load" else Direction.CHARGE
-            if isinstance(instrument, HasOvervoltageProtection):
-                instrument.set_overvoltage_protection(voltage_v)
-                done.append(f"{role}: over-voltage {voltage_v:.1f} V")
-            if isinstance(instrument, HasOvercurrentProtection):
-                instrument.set_overcurrent_protection(limits[source])
-                done.append(f"{role}: over-current {limits[source]:.1f} A {source.word}")
-            if isinstance(instrument, HasSinkOvercurrentProtection):
-                instrument.set_sink_overcurrent_protection(limits[Direction.DISCHARGE])
-                done.append(f"{role}: over-current {limits[Direction.DISCHARGE]:.1f} A discharge")
-            if isinstance(instrument, HasOverpowerProtection):
-                power_w = min(OVERCURRENT_MARGIN * self.envelope.max_w, instrument.get_ratings().power_w)
-                instrument.set_overpower_protection(power_w)
-                done.append(f"{role}: over-power {power_w:.0f} W")
-        return done
 
     # -- the watch ---------------------------------------------------------------------------------------------
 
@@ -231,7 +206,7 @@ class Guard(SetpointChecks):
             self._keep(f"degc.{name}", now_s, degc)
         what = self._cell_limits.check_voltages(now_s, cells_v) or self._cell_limits.check_temperatures(now_s, sensors)
         if what is not None:
-            self._breach(what, "hard limit of the cells")
+            self._breach(what, "cells and temperatures")
 
     def _witness(self) -> Reference:
         if self._reference is None:
@@ -290,12 +265,14 @@ class Guard(SetpointChecks):
         results = self._outputs_off_now(blind=blind, disconnect_too=True)
         self._event("mark", "breach", detail=what)
         failed = "; ".join(str(result) for result in results if not result.done)
-        raise SafetyError(f"{why}: {what}; outputs were switched off{': ' + failed if failed else ''}")
+        self.trouble = SafetyError(f"{why}: {what}; outputs were switched off{': ' + failed if failed else ''}")
+        raise self.trouble
 
     def _open_blindly(self, channel: str, problem: BenchError) -> None:
         if self.breach:
             return
         self.breach = f"{channel} could not be watched: {problem}"
+        self.trouble = problem
         results = self._outputs_off_now(blind=True)
         failed = [str(result) for result in results if not result.done]
         self._event("mark", "blind", detail="; ".join([self.breach, *failed]))
@@ -370,7 +347,8 @@ class Guard(SetpointChecks):
         self._event("mark", "abort", detail=what)
         failed = [str(result) for result in results if not result.done]
         if failed:
-            raise SafetyError(f"abort of {what}: {'; '.join(failed)}")
+            self.trouble = SafetyError(f"abort of {what}: {'; '.join(failed)}")
+            raise self.trouble
 
     # -- the way out -------------------------------------------------------------------------------------------
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from bench.clock import Clock
 from bench.definition import Definition
+from bench.envelope import OVERCURRENT_MARGIN, OVERVOLTAGE_MARGIN
 from bench.errors import OutOfRange, SafetyError
 from bench.limits import CellLimits
 from bench.quantities import Direction
-from bench.roles import PowerInstrument, SafetyInput
+from bench.roles import (
+    HasOvercurrentProtection,
+    HasOverpowerProtection,
+    HasOvervoltageProtection,
+    HasSinkOvercurrentProtection,
+    PowerInstrument,
+    SafetyInput,
+)
 
 
 class SetpointChecks:
@@ -34,6 +42,32 @@ class SetpointChecks:
         self._commanded: dict[tuple[str, Direction], tuple[float, float]] = {}  # magnitude, and when
         self._contact_closed = False  # as it was last told to be
 
+    def program_protections(self) -> list[str]:
+        """Program the instruments' own protections, read them back, and return what was set in words.
+
+        Raises:
+            InstrumentError: an instrument did not accept its limit.
+        """
+        limits = {direction: OVERCURRENT_MARGIN * self.limit_a(direction) for direction in Direction}
+        done: list[str] = []
+        voltage_v = OVERVOLTAGE_MARGIN * self.envelope.max_v
+        for role, instrument in self._power.items():
+            source = Direction.DISCHARGE if role == "load" else Direction.CHARGE
+            if isinstance(instrument, HasOvervoltageProtection):
+                instrument.set_overvoltage_protection(voltage_v)
+                done.append(f"{role}: over-voltage {voltage_v:.1f} V")
+            if isinstance(instrument, HasOvercurrentProtection):
+                instrument.set_overcurrent_protection(limits[source])
+                done.append(f"{role}: over-current {limits[source]:.1f} A {source.word}")
+            if isinstance(instrument, HasSinkOvercurrentProtection):
+                instrument.set_sink_overcurrent_protection(limits[Direction.DISCHARGE])
+                done.append(f"{role}: over-current {limits[Direction.DISCHARGE]:.1f} A discharge")
+            if isinstance(instrument, HasOverpowerProtection):
+                power_w = min(OVERCURRENT_MARGIN * self.envelope.max_w, instrument.get_ratings().power_w)
+                instrument.set_overpower_protection(power_w)
+                done.append(f"{role}: over-power {power_w:.0f} W")
+        return done
+
     def limit_a(self, direction: Direction) -> float:
         """Return the envelope's current in a direction, a magnitude in amperes."""
         return self.envelope.current_a(direction)
@@ -54,6 +88,8 @@ class SetpointChecks:
                 f"{role}: {current_a:g} A {direction.word} is outside the envelope of bench "
                 f"{self.definition.name}, 0 to {limit_a:g} A; nothing was sent"
             )
+        if self.breach and current_a > 0:
+            raise SafetyError(f"{role}: {current_a:g} A not set after a breach: {self.breach}")
         if direction is Direction.CHARGE and current_a > 0 and self._cell_limits and self._cell_limits.too_low:
             raise SafetyError(f"{role}: {self._cell_limits.too_low}; such a cell is never charged again")
         self._check_slope(role, direction, current_a)
@@ -82,6 +118,17 @@ class SetpointChecks:
             if other != role and instrument.is_output_on():
                 raise SafetyError(f"{role}: {other} is still on; only one of source and sink may drive")
         self.require_clear(f"{role} was not switched on")
+
+    def after_switching(self, name: str, undo: Callable[[], None]) -> None:
+        """Undo what was switched on while the watch, in another thread, was opening everything.
+
+        The watch says that there is a breach before it switches off. So whatever was sent too late for its command to
+        undo it finds the breach here.
+        """
+        what = self.breach or (self.aborted if name in self._power else None)
+        if what:
+            undo()
+            raise SafetyError(f"{name}: switched on and off again, since meanwhile: {what}")
 
     def before_contact_closes(self, name: str) -> None:
         """Refuse to close the disconnect after a breach, or while a safety input is open."""

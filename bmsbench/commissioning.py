@@ -35,7 +35,7 @@ from instruments.driver_digest import driver_digest
 from instruments.first_contact import ContactSheet, Place
 from instruments.guarding import GuardianProcess
 from instruments.links.opening import open_link
-from instruments.stand import POWER_ROLES
+from instruments.leaving import POWER_ROLES
 
 METERS = ("reference_meter", "pack_meter")
 CONTACTS = {

@@ -8,6 +8,7 @@ ever need, says "armed", and then only listens:
     acting                          the runner is switching off; give it `ACTING_S` for its next word
     opened                          everything was told to go off; give it `OPENED_S` to notice and leave
     close                           the bench was left; the guardian ends
+    unsafe                          the runner's own way out did not work, and its connections are closed: take it again
 
 It answers each word with "heard". While the runner lives and speaks it opens no connection and sends nothing. It takes
 the way out, with connections of its own, when the pipe ends without "close" or when nothing was said for too long.
@@ -42,6 +43,7 @@ ACTING_S = 6.0  # the longest stage of the runner's own way out, and a time-out 
 OPENED_S = 20.0  # a test in the middle of a conversation with an instrument that is gone waits for several time-outs
 STOOD_STILL_S = 0.5  # later than this it was itself that did not run: the runner then gets its time anew
 ENDED_WITHIN_S = 5.0
+HANDED_OVER = "the runner could not make the bench safe"
 REACH_S = 6.0  # how long it tries to reach an instrument (EA may count the runner's connection for 3 s)
 
 
@@ -79,7 +81,7 @@ class Heard:
     def __init__(self, words: IO[str], answers: IO[str], stall_s: float) -> None:
         self.limit_s: float | None = None  # from the first beat on
         self.last_s = machine_time_s()
-        self.closed = self.ended = False
+        self.closed = self.ended = self.unsafe = False
         self._words, self._answers, self._stall_s = words, answers, stall_s
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -87,8 +89,8 @@ class Heard:
         for line in self._words:
             word = line.strip()
             self.last_s = machine_time_s()
-            if word == "close":
-                self.closed = True
+            if word in ("close", "unsafe"):
+                self.closed, self.unsafe = word == "close", word == "unsafe"
                 return
             self.limit_s = {"acting": ACTING_S, "opened": OPENED_S}.get(word, self._stall_s)
             with contextlib.suppress(OSError, ValueError):  # the runner is gone: the pipe ends next
@@ -147,6 +149,8 @@ def watch(heard: Heard, clock: Clock) -> str | None:
         now_s = machine_time_s()
         if heard.closed:
             return None
+        if heard.unsafe:
+            return HANDED_OVER
         if heard.ended:
             return "the runner died: its pipe ended without a word"
         if now_s - before_s > STOOD_STILL_S:
@@ -159,7 +163,8 @@ def watch(heard: Heard, clock: Clock) -> str | None:
 def take_over(order: Order, kinds: DriverKinds, runner: Runner, why: str, clock: Clock) -> bool:
     """Make the bench safe, write down what was done, and return whether it is safe."""
     _note(order, "took over", why=why, runner=order.runner)
-    if order.exclusive:
+    handed_over = why == HANDED_OVER  # then the runner lives, commands nothing, and waits for the outcome
+    if order.exclusive and not handed_over:
         _note(order, "runner", became=runner.end(clock))
     with contextlib.ExitStack() as stack:
         if not runner.is_alive():
@@ -168,7 +173,7 @@ def take_over(order: Order, kinds: DriverKinds, runner: Runner, why: str, clock:
             except Exception as problem:  # noqa: BLE001 - then without; the current goes first
                 _note(order, "not locked", problem=str(problem))
         report = make_safe(order.definition, kinds=kinds, patience_s=REACH_S)
-        if not order.exclusive:  # it must not go on commanding what has just been switched off
+        if not order.exclusive and not handed_over:  # it must not go on commanding what has just been switched off
             _note(order, "runner", became=runner.end(clock))
         _note(order, "way out", safe=report.safe, text=report.text, steps=[asdict(step) for step in report.steps])
         if not report.safe:

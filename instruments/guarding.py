@@ -24,6 +24,7 @@ from instruments.checks import FOLDER_OF_ROLE
 ARMED_WITHIN_S = 15.0  # it takes half a second on an idle machine
 HEARD_WITHIN_S = 2.0  # how old its last answer may be while words are sent
 ENDED_WITHIN_S = 2.0
+HAND_OVER_S = 30.0  # its own way out, with its patience for an EA that counts a closed connection
 COMMAND = (sys.executable, "-m", "instruments.guardian")
 _ROOT = Path(__file__).resolve().parents[1]  # where `instruments` is found, installed or not
 
@@ -128,6 +129,18 @@ class GuardianProcess:
         self._left = True
         with contextlib.suppress(OSError, ValueError):
             self._say("close")
+
+    def hand_over(self) -> bool:
+        """Let it take the way out with its own connections, after this process's own did not work and were closed.
+
+        Returns whether it made the bench safe; what it did stands in its own file.
+        """
+        self._left = True  # whatever comes of it, this process has nothing to add
+        try:
+            self._say("unsafe")
+            return self._process.wait(HAND_OVER_S) == 0
+        except (OSError, ValueError, subprocess.TimeoutExpired):
+            return False
 
     def close(self) -> None:
         """End it with the clean word, if the bench was left; otherwise it sees the pipe end and takes over."""

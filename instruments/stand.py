@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from bench.admission import Admission
 from bench.bench_lock import hold_bench
@@ -15,18 +14,17 @@ from bench.definition import FILE, CanBinding, Definition
 from bench.dut import Dut
 from bench.dut_identity import check_dut
 from bench.envelope import OVERCURRENT_MARGIN
-from bench.errors import BenchError, DefinitionError, InstrumentError, SafetyError
+from bench.errors import DefinitionError, InstrumentError
 from bench.guard import Guard
 from bench.guarded import Guarded, GuardedSwitch
 from bench.limits import CellLimits
 from bench.observer import Observers
 from bench.profile import Profile
 from bench.quantities import Direction, show
-from bench.quarantine import check_bench, quarantine_bench
+from bench.quarantine import check_bench
 from bench.reference import Reference
 from bench.roles import (
     BidirectionalSupply,
-    BmsLink,
     CellMonitor,
     Identity,
     Instrument,
@@ -37,7 +35,7 @@ from bench.roles import (
     Switch,
     VoltageMeter,
 )
-from bench.shield import leaving_on_signals, shielded, tell
+from bench.shield import leaving_on_signals
 from bench.simulated_clock import SimulatedClock
 from bench.stand import Stand
 from bench.traces import Traces
@@ -46,21 +44,13 @@ from instruments import catalogue
 from instruments.checks import FOLDER_OF_ROLE, NAMELESS, check_admitted, check_fit
 from instruments.connecting import connect_pack
 from instruments.guarding import GuardianProcess
+from instruments.leaving import POWER_ROLES, Opened, abandon, close_all, leave
 from instruments.links.opening import open_link
 from instruments.trace_tap import TraceTap
-from instruments.watchdogs import arm_watchdogs, disarm_watchdogs, end_watchdog
+from instruments.watchdogs import arm_watchdogs, end_watchdog
 
-POWER_ROLES = ("supply", "load", "bidirectional")
 SAFETY_ROLES = ("interlock", "emergency_stop")
 ZERO_READINGS = 5
-
-
-@dataclass(slots=True)
-class _Open:
-    """What has been opened so far, so that it can be closed whatever happens."""
-
-    drivers: dict[str, Any]
-    links: dict[str, BmsLink]
 
 
 @contextlib.contextmanager
@@ -104,8 +94,8 @@ def open_stand(
         stack.enter_context(leaving_on_signals())
         stack.enter_context(hold_bench(definition))
         clock, where, bindings = _world(definition, profile, seed, defects, lab, stack)
-        opened = _Open({}, {})
-        stack.callback(_close, opened, clock)
+        opened = Opened()
+        stack.callback(close_all, opened, clock)
         guardian = None
         if not clock.simulated:
             guardian = GuardianProcess(definition, lab=lab, evidence=evidence)
@@ -113,13 +103,17 @@ def open_stand(
         for name in profile.links:
             link = open_link(profile, name, bindings[name], clock, watchers.dialogue, watchers.frame)
             opened.links[name] = link
-        identities = _open_drivers(definition, clock, watchers, where, opened, lab)
-        stand = _assemble(definition, profile, clock, watchers, traces, opened, identities)
-        stand.seed, stand.defects = seed, defects
-        check_dut(stand, dut_serial)
-        if admission is not None:
-            _check_serials(stand, admission)
-            stand.note(admission.words())
+        try:
+            _open_drivers(definition, clock, watchers, where, opened, lab)
+            stand = _assemble(definition, profile, clock, watchers, traces, opened)
+            stand.seed, stand.defects = seed, defects
+            check_dut(stand, dut_serial)
+            if admission is not None:
+                _check_serials(stand, admission)
+                stand.note(admission.words())
+        except BaseException as problem:
+            abandon(definition, opened, clock, problem)
+            raise
         armed = (not clock.simulated) if watchdogs is None else watchdogs
         if guardian is not None:  # nothing has been written yet, so there is nothing to leave either
             guardian.wait_armed(clock)
@@ -131,9 +125,9 @@ def open_stand(
             watchers.drain()
             yield stand
         except BaseException as problem:
-            _leave(stand, f"after {type(problem).__name__}", problem, guardian)
+            leave(stand, f"after {type(problem).__name__}", problem, guardian, opened)
             raise
-        _leave(stand, "end of test", None, guardian)
+        leave(stand, "end of test", None, guardian, opened)
 
 
 def check_defects(definition: Definition, profile: Profile, defects: tuple[str, ...]) -> None:
@@ -198,11 +192,10 @@ def _open_drivers(
     clock: Clock,
     watchers: Observers,
     where: dict[str, str],
-    opened: _Open,
+    opened: Opened,
     lab: Path | None,
-) -> dict[str, Identity]:
+) -> None:
     """Open every role's driver and read its identity; nothing has been written to it when this returns."""
-    identities: dict[str, Identity] = {}
     for role, name in definition.roles.items():
         section = definition.instruments[name]
         driver = catalogue.load(FOLDER_OF_ROLE[role], section.driver, lab / "drivers" if lab else None)
@@ -211,8 +204,7 @@ def _open_drivers(
             options.setdefault("serial", section.serial)
         instrument = driver.open(name, where[name], clock=clock, record=watchers.dialogue, options=options)
         opened.drivers[role] = instrument
-        identities[role] = _identify(definition, role, name, instrument)
-    return identities
+        opened.identities[role] = _identify(definition, role, name, instrument)
 
 
 def _identify(definition: Definition, role: str, name: str, instrument: Instrument) -> Identity:
@@ -236,8 +228,7 @@ def _assemble(
     clock: Clock,
     watchers: Observers,
     traces: Traces,
-    opened: _Open,
-    identities: dict[str, Identity],
+    opened: Opened,
 ) -> Stand:
     drivers = opened.drivers
     power = {role: cast(PowerInstrument, drivers[role]) for role in POWER_ROLES if role in drivers}
@@ -271,11 +262,11 @@ def _assemble(
         load=cast("Load | None", guarded.get("load")),
         bidirectional=cast("BidirectionalSupply | None", guarded.get("bidirectional")),
         disconnect=None if disconnect is None else GuardedSwitch(disconnect, guard),
-        identities=identities,
+        identities=dict(opened.identities),
     )
 
 
-def _prepare(stand: Stand, opened: _Open, *, watchdogs: bool) -> None:
+def _prepare(stand: Stand, opened: Opened, *, watchdogs: bool) -> None:
     """Take control, see that everything is off and open, judge the zero, program protections, arm watchdogs."""
     definition, drivers = stand.definition, opened.drivers
     for role in ("reference_meter", "pack_meter"):
@@ -344,52 +335,3 @@ def _check_zero(stand: Stand) -> None:
     warm = "not declared" if warm_up_min is None else f"{warm_up_min:g} min declared"
     found = show(zero_a, "A", stand.reference.current_uncertainty(0.0))
     stand.note(f"reference zero {found}, ambient {told}, warm-up {warm}")
-
-
-def _leave(stand: Stand, reason: str, problem: BaseException | None, guardian: GuardianProcess | None) -> None:
-    """Take the way out; a bench that is not safe outranks whatever happened before.
-
-    Raises:
-        SafetyError: the current was not measured to be off.
-        InstrumentError: it is off, but a part of the bench did not obey: what was left on is not known to be off.
-    """
-    with shielded():
-        report = stand.guard.make_safe(reason)
-        if guardian is not None:
-            guardian.leave()
-        stand.observers.drain()
-        if report.safe:
-            disarm_watchdogs(stand, stand.guard.switching)
-        if isinstance(problem, KeyboardInterrupt):
-            tell(f"bench {stand.definition.name} {'made safe' if report.safe else 'is NOT safe'}: {report.text}")
-        lines = "\n".join(report.lines())
-        if not report.safe:
-            name = stand.definition.name
-            if not stand.clock.simulated:
-                kept = quarantine_bench(name, report.text, by="runner", evidence=report.lines())
-                lines = f"{lines}\n{kept}"
-            raise SafetyError(f"bench {name} is NOT safe: {report.text}\n{lines}") from problem
-        if report.failed:
-            raise InstrumentError(
-                f"bench {stand.definition.name} did not obey on the way out, the current is off all the same: "
-                f"{report.text}\n{lines}"
-            ) from problem
-
-
-def _close(opened: _Open, clock: Clock) -> None:
-    """Close links and drivers; one that refuses does not keep the others open.
-
-    On the wall the callbacks end first: one that polls a link must not find its socket closed under it.
-    """
-    problems: list[BaseException] = []
-    if isinstance(clock, WallClock):
-        clock.close()
-        if (left := clock.take_problem()) is not None:
-            problems.append(left)
-    for part in [*opened.links.values(), *opened.drivers.values()]:
-        try:
-            part.close()
-        except (BenchError, OSError) as problem:
-            problems.append(problem)
-    if problems:
-        raise BaseExceptionGroup("closing the bench", problems)

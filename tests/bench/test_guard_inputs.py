@@ -106,7 +106,7 @@ def test_cells_and_sensors_are_recorded(guarded: Any) -> None:
 
 def test_a_cell_outside_its_limits_is_found_before_anything_is_switched_on(guarded: Any) -> None:
     guarded.monitor.cells_v[3] = 3.95
-    with pytest.raises(SafetyError, match=r"hard limit of the cells: cell 4 at 3.950 V"):
+    with pytest.raises(SafetyError, match=r"cells and temperatures: cell 4 at 3.950 V"):
         guarded.watched()
     with pytest.raises(SafetyError, match="not switched on"):
         guarded.stand.supply.output_on()
@@ -242,3 +242,48 @@ def test_every_abort_measures_how_long_stopping_took_and_the_longest_counts(make
     fast = Approach("current, charge", "A", 130.0, 100.0, 136.5)  # 100 A/s x 0.08 s = 8 A: no longer possible
     with pytest.raises(Inconclusive, match=r"100 A/s x 0.08 s"):
         table.guard.require_stoppable("charge_1", fast)
+
+
+# -- what is too late, and what is not for tests -------------------------------------------------------------------
+
+
+def test_an_output_that_was_switched_on_while_everything_was_opened_goes_off_again(table: Any) -> None:
+    """The watch runs in another thread on the wall: its breach may fall between the check and the command."""
+    plain = table.power["supply"].output_on
+
+    def late() -> None:
+        plain()
+        table.guard.breach = "meanwhile"
+
+    table.power["supply"].output_on = late
+    with pytest.raises(SafetyError, match="supply: switched on and off again, since meanwhile: meanwhile"):
+        table.stand.supply.output_on()
+    assert not table.power["supply"].on
+
+
+def test_a_contact_that_was_closed_while_everything_was_opened_opens_again(table: Any) -> None:
+    table.contact.closed = False
+
+    def late() -> None:
+        table.contact.closed = True
+        table.guard.breach = "meanwhile"
+
+    table.contact.close_contact = late
+    with pytest.raises(SafetyError, match="switched on and off again"):
+        table.stand.disconnect.close_contact()
+    assert not table.contact.closed
+
+
+def test_after_a_breach_no_current_is_set_but_zero(table: Any) -> None:
+    table.guard.breach = "the door was opened"
+    with pytest.raises(SafetyError, match="5 A not set after a breach: the door was opened"):
+        table.stand.load.set_current(5.0)
+    table.stand.load.set_current(0.0)
+    assert table.power["load"].calls == [("set_current", 0.0)]
+
+
+@pytest.mark.parametrize("name", ["link", "disarm_watchdog", "output", "_driver_", "take_control", "set_power"])
+def test_a_role_hands_out_nothing_but_what_it_is_for(table: Any, name: str) -> None:
+    table.power["supply"].__dict__[name] = object()
+    with pytest.raises(SafetyError, match=f"supply.{name} belongs to the guard"):
+        getattr(table.stand.supply, name)

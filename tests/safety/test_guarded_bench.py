@@ -65,6 +65,10 @@ def test_a_healthy_guarded_bench_carries_current_and_records_every_eye(virtual: 
     assert abs(true_a(virtual[0])) < 0.01
 
 
+def charger(bench: VirtualBench) -> Any:
+    return bench.instruments.behaviour("charger")
+
+
 def hold_and_spoil(
     virtual: list[VirtualBench],
     current_a: float,
@@ -174,3 +178,31 @@ def test_every_kind_of_bench_finds_its_welded_disconnect(
     ):
         pytest.fail("connected")
     assert abs(true_a(virtual[0])) < 0.01
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_breach_that_the_test_was_not_told_any_more_is_no_pass(virtual: list[VirtualBench], fails: bool) -> None:
+    """The watch found it after the test's last wait; the test's own outcome does not hide it."""
+
+    def late() -> None:
+        with open_stand(GUARDED, PROFILE) as stand:
+            stand.guard.breach = "door is open"
+            stand.guard.trouble = SafetyError("interlock: door is open")
+            assert not fails, "the product is to blame"
+
+    with pytest.raises(SafetyError, match="interlock: door is open"):
+        late()
+    assert abs(true_a(virtual[0])) < 0.01
+
+
+def test_what_a_dead_run_left_on_goes_off_even_where_the_bench_cannot_be_opened(
+    monkeypatch: pytest.MonkeyPatch, virtual: list[VirtualBench]
+) -> None:
+    def left_on(bench: VirtualBench) -> None:
+        charger(bench)._switch(True)
+        bench.instruments.fault("sink", "silent")
+
+    prepared(monkeypatch, left_on)
+    with pytest.raises(BenchError), open_stand(GUARDED, PROFILE):
+        pytest.fail("opened")
+    assert charger(virtual[0]).on is False
