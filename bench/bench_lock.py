@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from bench.address_spelling import one_spelling
 from bench.definition import Definition, ModbusBinding
 from bench.errors import Occupied, SafetyError
 from bench.state_folder import own_file_word, state_folder
@@ -38,10 +39,10 @@ def hold_bench(definition: Definition) -> Iterator[None]:
 
 
 def things_of(definition: Definition) -> list[str]:
-    """Return what a run on this bench must have for itself, in words; two spellings of one host are one address."""
+    """Return what a run on this bench must have for itself, in words; all spellings of an address are one."""
     addresses = [part.address for part in definition.instruments.values()]
     addresses += [part.address for part in definition.links.values() if isinstance(part, ModbusBinding)]
-    spelt = {f"address {address.lower().replace('localhost', '127.0.0.1')}" for address in addresses}
+    spelt = {f"address {one_spelling(address)}" for address in addresses}
     return [f"bench {definition.name}", *sorted(spelt)]
 
 

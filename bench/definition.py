@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from bench.address_spelling import one_spelling
 from bench.envelope import Envelope, StopLatency, check_arithmetic
 from bench.errors import DefinitionError
 from bench.loading import Frozen, find_named, nearest, read_toml, validate
@@ -240,17 +241,25 @@ class Definition(Frozen):
             taken[name] = role
 
     def _check_addresses(self) -> None:
-        taken: dict[tuple[str, str], str] = {}
+        taken: dict[str, dict[str, str]] = {}  # who is at an address, by channel
         for name, instrument in self.instruments.items():
-            # Two spellings of one host are one address.
-            address = instrument.address.lower().replace("localhost", "127.0.0.1")
-            key = (address, str(instrument.options.get("channel", "")))
-            if key in taken:
+            channel = str(instrument.options.get("channel", ""))
+            there = taken.setdefault(one_spelling(instrument.address), {})
+            # Whoever names no channel has the whole instrument.
+            who = there.get(channel) or there.get("") or (next(iter(there.values()), None) if not channel else None)
+            if who is not None:
                 raise ValueError(
-                    f"instruments.{name}.address: {instrument.address!r} is already used by {taken[key]!r}; "
+                    f"instruments.{name}.address: {instrument.address!r} is already used by {who!r}; "
                     "two roles on one address would command each other"
                 )
-            taken[key] = name
+            there[channel] = name
+        for name, link in self.links.items():
+            users = taken.get(one_spelling(link.address)) if isinstance(link, ModbusBinding) else None
+            if isinstance(link, ModbusBinding) and users:
+                raise ValueError(
+                    f"links.{name}.address: {link.address!r} is already used by instruments."
+                    f"{next(iter(users.values()))}; a BMS and an instrument at one address would answer for each other"
+                )
         virtual = [name for name, part in self.instruments.items() if part.address.startswith("virtual:")]
         files = [name for name, part in self.instruments.items() if part.address.startswith(FILE)]
         if self.bench.clock == "simulated" and len(virtual) + len(files) != len(self.instruments):

@@ -170,6 +170,18 @@ def test_a_labs_own_definition_comes_first_and_a_misspelt_one_names_the_nearest(
             "would command each other",
         ),
         (
+            "instruments.sink.address",
+            "visa:TCPIP0::127.0.0.1::5025::SOCKET",
+            "instruments.sink.address: 'visa:TCPIP0::127.0.0.1::5025::SOCKET' is already used by 'source'; two roles "
+            "on one address would command each other",
+        ),
+        (
+            "links.modbus.address",
+            "tcp:localhost:5029",
+            "links.modbus.address: 'tcp:localhost:5029' is already used by instruments.relays; a BMS and an "
+            "instrument at one address would answer for each other",
+        ),
+        (
             "bench.clock",
             "simulated",
             "bench.clock: 'simulated' needs virtual: addresses everywhere, not at ['pack_meter', 'relays', "
@@ -283,8 +295,9 @@ def test_two_channels_of_one_relay_board_share_its_address(changed: Change) -> N
     tree = changed(DEFINITION, "instruments.spare", {"driver": "x", "address": "tcp:127.0.0.1:5029"})
     tree["instruments"]["spare"]["options"] = {"channel": 2}
     assert loaded(tree)
-    tree["instruments"]["spare"]["options"] = {"channel": 1}
-    assert "instruments.spare.address: 'tcp:127.0.0.1:5029' is already used by 'relays'" in refusal(tree)
+    for options in ({"channel": 1}, {}):  # without a channel it is the whole board
+        tree["instruments"]["spare"]["options"] = options
+        assert "instruments.spare.address: 'tcp:127.0.0.1:5029' is already used by 'relays'" in refusal(tree)
 
 
 @pytest.mark.parametrize(
@@ -383,7 +396,7 @@ def test_a_bench_that_does_not_call_itself_simulated_is_for_admission_to_judge(c
         "tcp:0.0.0.0:5025",
         "serial:/dev/ttyUSB0",
         "serial:COM3",
-        "visa:TCPIP0::127.0.0.1::5025::SOCKET",
+        "visa:TCPIP0::127.0.0.1::5999::SOCKET",
         "visa:USB0::1::2::INSTR",
         "127.0.0.1",
         "tcp:127.0.0.1",

@@ -75,6 +75,14 @@ def test_another_bench_with_an_instrument_of_this_one_is_refused(
     assert holder.poll() is None
 
 
+def test_another_spelling_of_an_address_is_the_same_lock(table: Definition) -> None:
+    assert table.instruments["sink"].address == "tcp:127.0.0.1:40002"
+    for spelt in ("tcp:localhost:40002", "visa:TCPIP0::LOCALHOST::40002::SOCKET", "tcp:127.0.0.1:040002"):
+        sink = table.instruments["sink"].model_copy(update={"address": spelt})
+        other = table.model_copy(update={"instruments": {**table.instruments, "sink": sink}})
+        assert things_of(other) == things_of(table)
+
+
 def test_another_bench_is_nobody_s_business(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     with hold_bench(load_definition(on_the_wall(tmp_path, "elsewhere", 40100))):
         assert holder.poll() is None
