@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from bench.address_spelling import one_spelling
@@ -35,13 +36,23 @@ ROLES = (
 class BenchSection(Frozen):
     """Name and clock."""
 
-    name: str = Field(description="the bench's name in reports")
+    name: str = Field(min_length=1, description="the bench's name in reports")
     title: str = Field(default="", description="one line about it")
     clock: Literal["simulated", "wall"] = Field(
         description="simulated: time made by the program, addresses virtual:NAME; wall: real time"
     )
     simulated: bool = Field(description="true: no hardware can be reached; false: energised only after admission")
     location: str = Field(default="", description="where it stands")
+
+    @field_validator("name")
+    @classmethod
+    def _can_be_typed(cls, name: str) -> str:
+        """A person answers with it, and releases a quarantine by it: what is read must be what is typed."""
+        if name != name.strip():
+            raise ValueError(f"{name!r} begins or ends with a blank; nobody would type it so")
+        if not name.isprintable() or name != unicodedata.normalize("NFC", name):
+            raise ValueError(f"{name!a} has characters that cannot be seen or typed; write letters and digits")
+        return name
 
 
 class Measuring(Frozen):

@@ -23,6 +23,10 @@ WATCH_MARGIN = 1.05  # where the watch acts: before the instruments' own trips, 
 OVERTEMPERATURE_K = 5.0  # how far beyond a cell's maximum a provocation may go
 CELL_STOP = 1.03  # of the upper limit charging voltage: there the program stops at once ...
 ABOVE_LIMIT_S = 60.0  # ... and after so long above the limit itself
+# Beyond these a number is in another unit.
+HIGHEST_V = 1500.0  # where low voltage ends (IEC 61140, direct current)
+POWER_BEYOND = 1.5 * 10  # of the largest voltage times the largest current
+HOURS_A_YEAR = 8760.0
 
 
 class SensorLimit(Frozen):
@@ -107,6 +111,7 @@ def check_arithmetic(envelope: Envelope, parts: CurrentParts) -> None:
     Raises:
         ValueError: with the arithmetic; for a model's validator.
     """
+    _check_units(envelope)
     for direction in Direction:
         limit_a = envelope.current_a(direction)
         trip_a = OVERCURRENT_MARGIN * limit_a
@@ -118,6 +123,33 @@ def check_arithmetic(envelope: Envelope, parts: CurrentParts) -> None:
                     f"so that the BMS acts first) = {trip_a:g} A is above topology.{key} = {rating_a:g} A; at most "
                     f"{rating_a / OVERCURRENT_MARGIN:.4g} A fit, or fit a larger part"
                 )
+    _check_power(envelope)
+
+
+def _check_units(envelope: Envelope) -> None:
+    """See that no number is so large that it must be in another unit. The voltage first: the others follow from it."""
+    if envelope.max_v > HIGHEST_V:
+        raise ValueError(
+            f"envelope.max_v: {envelope.max_v:g} V is above {HIGHEST_V:g} V, where low voltage ends; is it in "
+            f"millivolts? Write volts ({envelope.max_v / 1000.0:g} V)"
+        )
+
+
+def _check_power(envelope: Envelope) -> None:
+    """See that power and energy fit voltages and currents, once these are known to be right."""
+    most_a = max(envelope.charge_a, envelope.discharge_a)
+    most_w = envelope.max_v * most_a
+    arithmetic = f"{envelope.max_v:g} V x {most_a:g} A"
+    if envelope.max_w > POWER_BEYOND * most_w:
+        raise ValueError(
+            f"envelope.max_w: {envelope.max_w:g} W is more than {POWER_BEYOND:g} x {arithmetic} = "
+            f"{POWER_BEYOND * most_w:g} W; is it in milliwatts? Write watts"
+        )
+    if envelope.energy_wh > HOURS_A_YEAR * most_w:
+        raise ValueError(
+            f"envelope.energy_wh: {envelope.energy_wh:g} Wh in one test is more than a year of {arithmetic} = "
+            f"{HOURS_A_YEAR * most_w:g} Wh; is it in another unit? Write watt hours"
+        )
     reachable_w = envelope.min_v * min(envelope.charge_a, envelope.discharge_a)
     if envelope.max_w < 0.01 * reachable_w:
         raise ValueError(

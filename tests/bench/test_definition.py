@@ -239,6 +239,22 @@ def test_a_labs_own_definition_comes_first_and_a_misspelt_one_names_the_nearest(
             "envelope.max_w: 7.8 W is less than a hundredth of 38 V x 120 A = 4560 W; is it in kilowatts? Write watts",
         ),
         (
+            "envelope.max_w",
+            7_800_000.0,
+            "envelope.max_w: 7.8e+06 W is more than 15 x 60 V x 130 A = 117000 W; is it in milliwatts? Write watts",
+        ),
+        (
+            "envelope.energy_wh",
+            7.2e7,
+            "envelope.energy_wh: 7.2e+07 Wh in one test is more than a year of 60 V x 130 A = 6.8328e+07 Wh; is it in "
+            "another unit? Write watt hours",
+        ),
+        (
+            "envelope.max_v",
+            60_000.0,
+            "envelope.max_v: 60000 V is above 1500 V, where low voltage ends; is it in millivolts? Write volts (60 V)",
+        ),
+        (
             "envelope.sensors",
             {"cell_1": {"max_degc": 45.0}},
             "envelope.sensors: limits for sensors that nobody reads; name the instrument in roles.cell_monitor",
@@ -257,6 +273,36 @@ def test_a_labs_own_definition_comes_first_and_a_misspelt_one_names_the_nearest(
 )
 def test_a_bench_that_is_wired_wrongly_is_refused(changed: Change, path: str, value: Any, message: str) -> None:
     assert refusal(changed(DEFINITION, path, value)) == f"table-2.toml: {message}"
+
+
+def test_millivolts_are_blamed_on_the_voltage_and_not_on_the_power(changed: Change) -> None:
+    envelope = {**tomllib.loads(DEFINITION)["envelope"], "max_v": 60_000.0, "min_v": 38_000.0}
+    assert "table-2.toml: envelope.max_v: 60000 V" in refusal(changed(DEFINITION, "envelope", envelope))
+
+
+@pytest.mark.parametrize("factor", [0.5, 14.9])
+def test_a_power_limit_that_is_only_generous_is_let_pass(changed: Change, factor: float) -> None:
+    assert loaded(changed(DEFINITION, "envelope.max_w", factor * 60.0 * 130.0)).envelope.max_w == factor * 7800.0
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "'': string should have at least 1 character"),
+        (" ", "' ' begins or ends with a blank; nobody would type it so"),
+        ("table-2 ", "'table-2 ' begins or ends with a blank; nobody would type it so"),
+        ("table\n2", r"'table\n2' has characters that cannot be seen or typed; write letters and digits"),
+        ("table\u200b2", r"'table\u200b2' has characters that cannot be seen or typed; write letters and digits"),
+        ("Gru\u0308n", r"'Gru\u0308n' has characters that cannot be seen or typed; write letters and digits"),
+    ],
+)
+def test_a_bench_s_name_is_what_a_person_can_type(changed: Change, name: str, message: str) -> None:
+    assert refusal(changed(DEFINITION, "bench.name", name)) == f"table-2.toml, bench.name: {message}"
+
+
+@pytest.mark.parametrize("name", ["Grün 3", "lab-3", "実験台", "3"])
+def test_a_bench_s_name_may_have_blanks_inside_and_any_script(changed: Change, name: str) -> None:
+    assert loaded(changed(DEFINITION, "bench.name", name)).name == name
 
 
 def test_one_reference_may_be_tied_and_two_to_the_same_point(changed: Change) -> None:

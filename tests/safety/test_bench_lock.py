@@ -29,7 +29,7 @@ with hold_bench(load_definition(Path(sys.argv[1]))):
 def on_the_wall(tmp_path: Path, name: str, first_port: int) -> Path:
     """Write a definition on the wall clock; nothing listens there, and nothing is opened."""
     text = (DEFINITIONS / "virtual.toml").read_text(encoding="utf-8").replace('"simulated"', '"wall"')
-    lines = []
+    lines: list[str] = []
     for line in text.splitlines():
         if line.startswith("address = "):
             line, first_port = f'address = "{ADDRESSES.format(first_port)}"', first_port + 1
