@@ -49,7 +49,8 @@ def check_fit(definition: Definition, profile: Profile) -> None:
     """Make sure that a bench and a BMS fit together, before anything is opened.
 
     Raises:
-        DefinitionError: a link is missing, or the envelope leaves the BMS's absolute maxima.
+        DefinitionError: a link is missing, the envelope leaves the BMS's absolute maxima, or the cell monitor has
+            another number of cells than the BMS, or lacks a sensor that the envelope names.
     """
     where = definition.source.name or definition.name
     for name in profile.links:
@@ -58,6 +59,30 @@ def check_fit(definition: Definition, profile: Profile) -> None:
                 f"{where}, links: BMS {profile.name} needs a link {name!r}{nearest(name, definition.links)}"
             )
     check_against_profile(definition.envelope, profile, where)
+    _check_cell_monitor(definition, profile, where)
+
+
+def _check_cell_monitor(definition: Definition, profile: Profile, where: str) -> None:
+    """See what the guard would otherwise find with its first look. A driver without these options is left to that."""
+    name = definition.roles.get("cell_monitor")
+    if name is None:
+        return
+    options = definition.instruments[name].options
+    cells = options.get("cells")
+    if not isinstance(cells, (list, tuple)):
+        return
+    if len(cells) != profile.bms.cells:
+        raise DefinitionError(
+            f"{where}, instruments.{name}.options.cells: {len(cells)} channels for {profile.bms.cells} cells of "
+            f"{profile.name}; write one channel for each cell, from B-"
+        )
+    sensors = options.get("sensors", {})
+    for sensor in definition.envelope.sensors if isinstance(sensors, dict) else ():
+        if sensor not in sensors:
+            raise DefinitionError(
+                f"{where}, envelope.sensors.{sensor}: {name} has no sensor of that name (instruments.{name}.options."
+                f"sensors){nearest(sensor, sensors) or '; it has none'}"
+            )
 
 
 def check_admitted(definition: Definition, admission: Admission | None) -> None:

@@ -37,9 +37,10 @@ class Folder:
 @click.option("--rule", type=click.Choice(["guarded", "simple", "binary"]), help="decision rule (default: guarded)")
 @click.option("--operator", metavar="NAME", help="who runs it, for the run record")
 @click.option("--dut-serial", metavar="S", help="serial number of a BMS that cannot say it itself")
+@click.option("--unattended", is_flag=True, help="nobody is at the bench: operator steps are skipped")
 @click.option("--run-folder", metavar="DIR", help="write the evidence into this new folder")
 @click.option("--json", "as_json", is_flag=True, help="print the run record as JSON, pytest's own words to stderr")
-def command(paths: tuple[str, ...], as_json: bool, **options: str | int | None) -> int:
+def command(paths: tuple[str, ...], as_json: bool, unattended: bool, **options: str | int | None) -> int:
     """Run suites on a bench.
 
     PATH is a file or folder of suites, or the name of one: current_sign, protections, reference. Without a PATH
@@ -59,6 +60,7 @@ def command(paths: tuple[str, ...], as_json: bool, **options: str | int | None) 
     words = suite_words(paths, str(lab) if lab else None)
     # Joined with "=": before it knows our options, pytest takes a value that is a folder for a path of tests.
     words += [f"--{name.replace('_', '-')}={value}" for name, value in options.items() if value is not None]
+    words += ["--unattended"] if unattended else []
     # This package is imported before pytest could rewrite its assertions; it has none that a person would read.
     words.insert(
         0, "-Wignore:Module already imported so cannot be rewritten; bmsbench:pytest.PytestAssertRewriteWarning"

@@ -115,5 +115,27 @@ def test_json_is_the_record_alone(tmp_path: Path) -> None:
 
 def test_help_says_what_stands_for_what(tmp_path: Path) -> None:
     done = run("--help", cwd=tmp_path)
-    for words in ("PATH is a file or folder of suites", "Without a PATH", "10 the bench broke", "--defect"):
+    for words in (
+        "PATH is a file or folder of suites",
+        "Without a PATH",
+        "10 the bench broke",
+        "--defect",
+        "--unattended",
+    ):
         assert words in done.stdout
+
+
+def test_nobody_at_the_bench_is_said_to_pytest_only_when_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bmsbench.commands.run import command
+
+    heard: list[list[str]] = []
+
+    def main(words: list[str], plugins: list[object]) -> int:
+        heard.append(words)
+        return len(plugins) - 1
+
+    monkeypatch.setattr(pytest, "main", main)
+    assert command.main(["reference", "--unattended", "--seed", "5"], standalone_mode=False) == 0
+    assert command.main(["reference", "--seed", "5"], standalone_mode=False) == 0
+    assert set(heard[0]) - set(heard[1]) == {"--unattended"}
+    assert "--seed=5" in heard[1]
