@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -141,13 +141,13 @@ def current_reading(
     accuracy: dict[str, float],
     reference_u_a: float,
     reference_standard_a: float | None = None,
-    reference_rectangle_a: float = 0.0,
+    reference_rectangles_a: Sequence[float] = (),
     reference: str = "meter",
 ) -> list[Measurement]:
     """The mean of the BMS's current lies within its promised accuracy of the mean of the reference.
 
-    `reference_standard_a` and `reference_rectangle_a` say of what `reference_u_a` is made: its standard uncertainty
-    (without it half of U), and the half-width of a rectangle that dominates it.
+    `reference_standard_a` and `reference_rectangles_a` say of what `reference_u_a` is made: its standard uncertainty
+    (without it half of U), and the half-widths of its largest rectangles.
     """
     window = heard(traces, signal, begin_s, end_s)
     if isinstance(window, Measurement):
@@ -161,7 +161,7 @@ def current_reading(
     budget = Budget(
         "A",
         (
-            *_reference_lines(standard_a, reference_rectangle_a),
+            *_reference_lines(standard_a, reference_rectangles_a),
             *of_readings(signal, window.values, spec.resolution),
             *of_readings(reference, truth.values),
         ),
@@ -186,11 +186,11 @@ def current_reading(
     ]
 
 
-def _reference_lines(standard: float, rectangle: float) -> tuple[Contribution, ...]:
-    """Return what is known of a reference as lines of a budget: a dominating rectangle, and the rest."""
-    main = Contribution.within("reference, largest limit", rectangle, "rectangular")
-    rest = math.sqrt(max(0.0, standard**2 - main.standard**2))
-    return main, Contribution("reference", rest)
+def _reference_lines(standard: float, rectangles: Sequence[float], factor: float = 1.0) -> list[Contribution]:
+    """Return what is known of a reference as lines of a budget: its largest rectangles, and the rest as a normal."""
+    lines = [Contribution.within("reference, limit", factor * half, "rectangular") for half in rectangles]
+    rest = (factor * standard) ** 2 - sum(line.standard**2 for line in lines)
+    return [*lines, Contribution("reference, the rest", math.sqrt(max(0.0, rest)))]
 
 
 @judgement
@@ -248,7 +248,7 @@ def power_direction(
     accuracy: dict[str, float],
     reference_u_a: float,
     reference_standard_a: float | None = None,
-    reference_rectangle_a: float = 0.0,
+    reference_rectangles_a: Sequence[float] = (),
     reference: str = "meter",
 ) -> list[Measurement]:
     """The BMS's power equals current times voltage of the reference within its accuracy, sign included."""
@@ -268,7 +268,7 @@ def power_direction(
     budget = Budget(
         "W",
         (
-            *_reference_lines(abs(voltage_v) * standard_a, abs(voltage_v) * reference_rectangle_a),
+            *_reference_lines(standard_a, reference_rectangles_a, abs(voltage_v)),
             *of_readings(signal, window.values, spec.resolution),
             *spread,
         ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +30,7 @@ class Window:
     reference_u_a: float
     reference: str
     reference_standard_a: float | None = None  # what the uncertainty is made of, see `bench.uncertainty.Budget`
-    reference_rectangle_a: float = 0.0
+    reference_rectangles_a: tuple[float, ...] = ()
 
     def times(self) -> dict[str, float]:
         """Return begin and end as parameters of a judgement."""
@@ -45,7 +44,7 @@ class Window:
         """Return the same for a judgement that adds more to the reference's uncertainty."""
         parts = {
             "reference_standard_a": self.reference_standard_a,
-            "reference_rectangle_a": self.reference_rectangle_a,
+            "reference_rectangles_a": list(self.reference_rectangles_a),
         }
         return {**self.referred(), **parts}
 
@@ -64,8 +63,9 @@ def watch(stand: Stand, signals: tuple[str, ...], *, at_least_s: float = 0.0) ->
     begin_s = stand.clock.now()
     stand.clock.sleep(max(SHORTEST_WINDOW_S, WINDOW_PERIODS * period_s, at_least_s))
     budget = stand.reference.current_budget(stand.reference.current())
-    rectangle_a = math.sqrt(3) * budget.dominant
-    return Window(begin_s, stand.clock.now(), budget.expanded, stand.reference.name, budget.standard, rectangle_a)
+    return Window(
+        begin_s, stand.clock.now(), budget.expanded, stand.reference.name, budget.standard, tuple(budget.rectangles)
+    )
 
 
 def set_accuracy_a(stand: Stand, direction: Direction) -> float:

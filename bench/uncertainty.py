@@ -175,6 +175,12 @@ class Budget:
         return largest if largest**2 > DOMINATES * (1.0 + 1e-9) * self.standard**2 else 0.0
 
     @property
+    def rectangles(self) -> list[float]:
+        """The half-widths of the two largest rectangular errors: its shape, for whoever adds more to it."""
+        found = (math.sqrt(3) * standard for standard, shape, _ in self.groups if shape == "rectangular")
+        return sorted(found, reverse=True)[:2]
+
+    @property
     def expanded(self) -> float:
         """The expanded uncertainty: k u, or where a rectangle dominates the half-width of the convolution."""
         dominant, standard = self.dominant, self.standard

@@ -93,7 +93,7 @@ def current(points_a: tuple[float, ...], *, noise_a: float = 0.008, step_a: floa
                 "accuracy": spec.model_dump(),
                 "reference_u_a": budget.expanded,
                 "reference_standard_a": budget.standard,
-                "reference_rectangle_a": math.sqrt(3) * budget.dominant,
+                "reference_rectangles_a": budget.rectangles,
             },
         )
         assert row.limits.low is not None

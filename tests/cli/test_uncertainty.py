@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +96,20 @@ def test_a_flag_needs_the_clock_offset_where_there_are_two_clocks(
     assert "--clock-offset" in flag["note"]
     told = report(capsys, "--bench", bench, "--clock-offset", "0.005")
     assert next(one for one in told["points"] if one["point"] == "delay to t_flag")["expanded"] > 0.05
+
+
+def test_a_run_with_an_instrument_out_of_calibration_is_inconclusive_and_so_is_its_rejudgement(tmp_path: Path) -> None:
+    bench = changed(tmp_path, ("calibration_due = 2099-12-31", "calibration_due = 2020-01-31"))
+
+    def bmsbench(*words: str) -> subprocess.CompletedProcess[str]:
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "BMSBENCH_LAB"))}
+        command = [sys.executable, "-m", "bmsbench", *words]
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+    ran = bmsbench("run", "current_sign", "-k", "charge and 10pct", "--bench", bench, "--run-folder", "run", "-q")
+    assert ran.returncode == 11, ran.stdout + ran.stderr
+    assert "whose calibration was due on 2020-01-31: calibrate it and measure again" in ran.stdout
+    assert "as measured: inside the limits by at least U" in ran.stdout
+    again = bmsbench("rejudge", "run")
+    assert again.returncode == 11, again.stdout + again.stderr
+    assert "2 judgements, each as it was recorded" in again.stdout
