@@ -40,6 +40,7 @@ class Rank(IntEnum):
     CAN = 3
     CALLBACK = 4
     LINK = 5  # a poll of the BMS: in simulated time a callback like any other, on the wall one that may hang for itself
+    SLOW = 6  # a look that takes tenths of a second, at the cells for instance: on the wall nobody waits for it
 
 
 class Tick:

@@ -111,7 +111,7 @@ class SimulatedClock:
             self._servers.clear()
 
     def _push(self, due_ns: int, callback: Callable[[], None], rank: Rank, period_ns: int) -> Tick:
-        rank = min(rank, Rank.CALLBACK)  # here a link's poll cannot hold anybody up
+        rank = min(rank, Rank.CALLBACK)  # here neither a link's poll nor a slow look can hold anybody up
         with self.lock:
             self._order += 1
             tick = Tick(callback, rank, period_ns, self._order)

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from bench.clock import NS, ClockMisuse, Rank, Tick, to_ns
 
-THREADS = {Rank.CAN: "bmsbench-can", Rank.LINK: "bmsbench-link"}  # all other callbacks share one
+# All other callbacks share one thread.
+THREADS = {Rank.CAN: "bmsbench-can", Rank.LINK: "bmsbench-link", Rank.SLOW: "bmsbench-slow"}
 
 LONGEST_WAIT_S = 0.5  # on Windows nothing interrupts a wait for a lock: Ctrl-C is seen between two of them
 
@@ -35,10 +36,10 @@ def machine_time_s() -> float:
 
 
 class WallClock:
-    """Real time. Callbacks run on one scheduler thread, cyclic CAN messages and the polls of links on one each.
+    """Real time. Callbacks run on one scheduler thread; cyclic CAN messages, polls of links and slow looks on one each.
 
-    A hung instrument can so block the bench's own sampling, but never starve the BMS of its state request; and a
-    silent BMS, whose every poll lasts until its time-out, never keeps the guard's watch waiting.
+    A hung instrument can so block the bench's own sampling, but never starve the BMS of its state request; and neither
+    a silent BMS, whose every poll lasts until its time-out, nor a scan of the cells keeps the guard's watch waiting.
     A callback that raises stops all callbacks of its thread, and its exception is raised at the owner's next sleep;
     so a watch that fails leaves the BMS its state request until the way out has asked it to open. The owner is the
     thread that made the clock: another one that sleeps, in a step of the way out, must not take the news from it.

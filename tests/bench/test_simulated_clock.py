@@ -65,7 +65,7 @@ def test_events_run_by_due_time_then_rank_then_registration(events: list[tuple[i
 
 
 def test_the_ranks_are_physics_bms_instruments_can_callbacks() -> None:
-    assert [rank.name for rank in sorted(Rank)] == ["PHYSICS", "BMS", "INSTRUMENT", "CAN", "CALLBACK", "LINK"]
+    assert [rank.name for rank in sorted(Rank)] == ["PHYSICS", "BMS", "INSTRUMENT", "CAN", "CALLBACK", "LINK", "SLOW"]
 
 
 def test_an_event_sees_its_own_due_time(clock: SimulatedClock) -> None:
@@ -376,10 +376,11 @@ def test_what_is_reached_already_takes_no_time(clock: SimulatedClock) -> None:
     assert clock.now() == 0.0
 
 
-def test_a_links_poll_is_a_callback_like_any_other(clock: SimulatedClock) -> None:
+def test_a_links_poll_and_a_slow_look_are_callbacks_like_any_other(clock: SimulatedClock) -> None:
     log: list[str] = []
     clock.at(1.0, lambda: log.append("poll"), rank=Rank.LINK)
     clock.at(1.0, lambda: log.append("watch"))
+    clock.at(1.0, lambda: log.append("scan"), rank=Rank.SLOW)
     clock.at(1.0, lambda: log.append("poll again"), rank=Rank.LINK)
     clock.sleep(1.0)
-    assert log == ["poll", "watch", "poll again"]
+    assert log == ["poll", "watch", "scan", "poll again"]

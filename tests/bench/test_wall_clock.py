@@ -121,6 +121,24 @@ def test_a_silent_link_keeps_neither_the_watch_nor_cyclic_can_waiting(clock: Wal
     release.set()
 
 
+def test_a_slow_look_keeps_neither_the_watch_nor_links_nor_cyclic_can_waiting(clock: WallClock) -> None:
+    ranks = (Rank.CALLBACK, Rank.LINK, Rank.CAN)
+    called: dict[Rank, int] = dict.fromkeys(ranks, 0)
+    started, release = threading.Event(), threading.Event()
+
+    def scan() -> None:
+        started.set()
+        release.wait()
+
+    clock.at(clock.now(), scan, rank=Rank.SLOW)
+    wait_for(clock, started.is_set)
+    for rank in ranks:
+        clock.every(0.02, lambda rank=rank: called.update({rank: called[rank] + 1}), rank=rank)
+    wait_for(clock, lambda: min(called.values()) >= 5)
+    release.set()
+    assert "bmsbench-slow" in threads_of_clocks()
+
+
 def test_a_hung_can_message_does_not_starve_the_watch(clock: WallClock) -> None:
     watched: list[float] = []
     release = threading.Event()
