@@ -1,27 +1,27 @@
 """Memory of trouble: a bench that was not made safe, a BMS whose settings were not put back.
 
 One JSON file each in the state folder, until a named person releases it. What was released stays in `history.jsonl`.
-A file that cannot be read keeps its bench closed: nobody knows what it says.
+A bench is known by its name and by the addresses of its instruments: another definition of them is closed, too.
+A file that cannot be read keeps closed whatever it may be about: nobody knows what it says.
 """
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.bench_lock import things_of
+from bench.definition import Definition
 from bench.errors import BenchError, DefinitionError, SafetyError
-from bench.state_folder import own_file_word, read_state, state_folder, write_state
+from bench.quarantine_files import LOOK, causes, first_line, into_history, listed, looks, read_entry
+from bench.quarantine_files import history as history  # both are asked for here
+from bench.quarantine_files import quarantine_folder as quarantine_folder
+from bench.state_folder import own_file_word, read_state, write_state
 from bench.wall_clock import utc_now
 
 SCHEMA_VERSION = 1
-
-
-def quarantine_folder() -> Path:
-    """Return the folder of the files."""
-    return state_folder() / "quarantine"
+LOOK_CELLS = "the pack was taken away, or every cell found fit to be charged by somebody who may judge it"
 
 
 def bench_file(name: str, folder: Path | None = None) -> Path:
@@ -38,35 +38,93 @@ def dut_file(serial: str) -> Path:
 
 
 def quarantine_bench(
-    name: str, cause: str, *, by: str, evidence: Sequence[str] = (), folder: Path | None = None
+    bench: str | Definition,
+    cause: str,
+    *,
+    by: str,
+    evidence: Sequence[str] = (),
+    look: str = LOOK,
+    folder: Path | None = None,
 ) -> str:
-    """Close a bench; the first cause stays. Returns what was done in words and never raises: this is the way out."""
+    """Close a bench, and with its definition every other bench that has an instrument in common with it.
+
+    The first cause stays, later ones are added. `look` is what a person must have seen before it is released. Returns
+    what was done in words and never raises: this is the way out.
+    """
+    name = _name(bench)
     path = bench_file(name, folder)
     said = f"bench {name} is quarantined until a person has looked: bmsbench release {name} --by NAME"
-    if path.exists():
-        return said
-    entry = {"schema_version": SCHEMA_VERSION, "bench": name, "since": utc_now(), "by": by, "cause": cause}
+    trouble = {"since": utc_now(), "by": by, "cause": cause, "look": look, "evidence": list(evidence)}
+    entry: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "bench": name, **trouble, "instruments": _keys(bench)}
+    is_new = True
     try:
-        write_state(path, {**entry, "evidence": list(evidence)})
-    except BenchError as problem:
-        return f"bench {name} should be quarantined, but {problem}"
+        is_new = not path.exists()
+        if not is_new:
+            before = read_state(path)
+            keys = sorted({*listed(before, "instruments", str), *_keys(bench)})
+            later = listed(before, "later", dict) + ([] if cause in causes(before) else [trouble])
+            entry = {**before, "instruments": keys, "later": later}
+        write_state(path, entry)
+    except (BenchError, OSError) as problem:
+        return f"bench {name} should be quarantined, but {problem}" if is_new else f"{said} (not added: {problem})"
     return said
 
 
-def check_bench(name: str) -> None:
-    """Let a bench pass that is not quarantined.
+def remember_low_cell(definition: Definition, too_low: str, *, evidence: Sequence[str] = ()) -> str | None:
+    """Close a bench with real cells of which one was found below its minimum: the next run would charge it.
+
+    `too_low` as `CellLimits.too_low` says it. Returns what was done in words, None in simulated time and with emulated
+    cells, which nothing can harm. Never raises.
+    """
+    if definition.bench.clock != "wall" or definition.topology.cells != "pack":
+        return None
+    cause = f"{too_low}; nothing may charge this pack"
+    return quarantine_bench(definition, cause, by="guard", evidence=evidence, look=LOOK_CELLS)
+
+
+def check_bench(bench: str | Definition) -> None:
+    """Let a bench pass that is not quarantined; with its definition also not by an instrument of another bench.
 
     Raises:
-        SafetyError: it is; with the cause and how it is released.
+        SafetyError: it is; with the cause and how it is released. Or nobody can know.
     """
-    path = bench_file(name)
-    if not path.exists():
-        return
-    entry = _read(path)
-    raise SafetyError(
-        f"bench {name} is quarantined since {entry.get('since', 'an unknown time')}: {_first_line(entry)}. Look at it "
-        f"(is every output off, the disconnect open, nothing warm?), then: bmsbench release {name} --by NAME"
-    )
+    name = _name(bench)
+    for other, entry in closed_by(bench).items():
+        if entry.get("unreadable") and other != name:
+            raise SafetyError(
+                f"whether bench {name} has an instrument of a quarantined bench is not known: {entry['cause']}"
+            )
+        why = f"bench {name} is"
+        if other != name:
+            shared = sorted({*listed(entry, "instruments", str)} & {*_keys(bench)})
+            why = f"bench {name} has {', '.join(shared)} in common with bench {other}, which is"
+        raise SafetyError(
+            f"{why} quarantined since {entry.get('since', 'an unknown time')}: "
+            f"{'; then: '.join(map(first_line, causes(entry)))}. See that {', and that '.join(looks(entry))}; then: "
+            f"bmsbench release {other} --by NAME"
+        )
+
+
+def closed_by(bench: str | Definition) -> dict[str, dict[str, Any]]:
+    """Return the entries that keep a bench closed, by the name of the bench that had the trouble: its own first.
+
+    Raises:
+        SafetyError: the folder cannot be looked into.
+    """
+    own, mine = bench_file(_name(bench)), set(_keys(bench))
+    found: dict[str, dict[str, Any]] = {}
+    try:
+        if own.exists():
+            found[_name(bench)] = read_entry(own)
+        others = sorted(quarantine_folder().iterdir()) if mine and quarantine_folder().exists() else []
+    except OSError as problem:
+        raise SafetyError(f"nobody can know what is quarantined: {quarantine_folder()}: {problem}") from problem
+    for path in others:
+        if path != own and path.name.startswith("bench-"):
+            entry = read_entry(path)
+            if (entry.get("unreadable") and path.exists()) or mine & {*listed(entry, "instruments", str)}:
+                found[str(entry.get("bench", path.name))] = entry
+    return found
 
 
 def quarantined_bench(name: str) -> dict[str, Any]:
@@ -78,7 +136,7 @@ def quarantined_bench(name: str) -> dict[str, Any]:
     path = bench_file(name)
     if not path.exists():
         raise DefinitionError(f"bench {name} is not quarantined; nothing to release")
-    return _read(path)
+    return read_entry(path)
 
 
 def release_bench(name: str, by: str) -> None:
@@ -91,16 +149,19 @@ def release_bench(name: str, by: str) -> None:
     if not by.strip():
         raise DefinitionError("--by: the name of the person who looked is missing")
     entry = quarantined_bench(name)
-    _into_history({**entry, "bench": name, "released": utc_now(), "released_by": by.strip()})
+    into_history({**entry, "bench": name, "released": utc_now(), "released_by": by.strip()})
     bench_file(name).unlink()
 
 
-def history() -> list[dict[str, Any]]:
-    """Return what was released so far, oldest first."""
-    path = quarantine_folder() / "history.jsonl"
-    if not path.exists():
+def _name(bench: str | Definition) -> str:
+    return bench if isinstance(bench, str) else bench.name
+
+
+def _keys(bench: str | Definition) -> list[str]:
+    """What two benches on the wall clock can have in common, in the words of their locks; in simulated time nothing."""
+    if isinstance(bench, str) or bench.bench.clock != "wall":
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [thing for thing in things_of(bench) if thing.startswith("address ")]
 
 
 # --- BMSs ----------------------------------------------------------------------------------------------------
@@ -140,20 +201,21 @@ def check_dut(serial: str) -> None:
     if entry is not None:
         names = ", ".join(entry.get("snapshot", {})) or "its settings"
         raise SafetyError(
-            f"BMS {serial} is quarantined since {entry.get('since', 'an unknown time')}: {_first_line(entry)}. "
-            f"Put its settings back ({names}): bmsbench settings --restore; it is released when they read as before"
+            f"BMS {serial} is quarantined since {entry.get('since', 'an unknown time')}: "
+            f"{first_line(entry.get('cause'))}. Put its settings back ({names}): bmsbench settings --restore; it is "
+            "released when they read as before"
         )
 
 
 def quarantined_dut(serial: str) -> dict[str, Any] | None:
     """Return what is known about a quarantined BMS, None for any other."""
     path = dut_file(serial)
-    return _read(path) if path.exists() else None
+    return read_entry(path) if path.exists() else None
 
 
 def quarantined_duts(profile: str) -> list[str]:
     """Return the serial numbers of quarantined BMSs of a profile, and of those whose profile is not known."""
-    entries = [_read(path) for path in sorted(quarantine_folder().glob("dut-*.json"))]
+    entries = [read_entry(path) for path in sorted(quarantine_folder().glob("dut-*.json"))]
     return [str(one.get("serial", "unknown")) for one in entries if one.get("profile", "") in ("", profile)]
 
 
@@ -176,37 +238,12 @@ def release_dut(serial: str, read_back: Mapping[str, float | str]) -> None:
     path = dut_file(serial)
     if not path.exists():
         raise DefinitionError(f"BMS {serial} is not quarantined")
-    entry = _read(path)
+    entry = read_entry(path)
     snapshot = entry.get("snapshot")
     if not isinstance(snapshot, dict):
         raise SafetyError(f"{path} holds no snapshot to compare with; compare by hand, then remove the file")
     wrong = differences(snapshot, read_back)
     if wrong:
         raise SafetyError(f"BMS {serial} stays quarantined: {'; '.join(wrong)}")
-    _into_history({**entry, "released": utc_now(), "released_by": "read-back equals the snapshot"})
+    into_history({**entry, "released": utc_now(), "released_by": "read-back equals the snapshot"})
     path.unlink()
-
-
-# --- files ---------------------------------------------------------------------------------------------------
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return read_state(path)
-    except BenchError as problem:
-        return {"cause": str(problem)}
-
-
-def _first_line(entry: Mapping[str, Any]) -> str:
-    return (str(entry.get("cause") or "no cause was written").splitlines() or [""])[0].rstrip(".")
-
-
-def _into_history(entry: Mapping[str, object]) -> None:
-    path = quarantine_folder() / "history.jsonl"
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as problem:
-        raise SafetyError(f"{path} cannot be written ({problem.strerror or problem}); it stays closed") from None

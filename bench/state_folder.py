@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -20,15 +21,24 @@ RESERVE_BYTES = 65536
 
 
 def state_folder() -> Path:
-    """Return the folder, which need not exist yet: that of `BMSBENCH_STATE`, or the platform's own for state."""
+    """Return the folder, which need not exist yet: that of `BMSBENCH_STATE`, or the platform's own for state.
+
+    A relative one is taken from where this process stood when it asked first: a program that goes to another folder
+    must not find other locks there.
+    """
     named = os.environ.get(VARIABLE)
     if named:
-        return Path(named).expanduser().resolve()
+        return _resolved(named)
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "bmsbench"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "bmsbench"
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "bmsbench"
+    return _resolved(os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")) / "bmsbench"
+
+
+@functools.cache
+def _resolved(named: str) -> Path:
+    return Path(named).expanduser().resolve()
 
 
 def file_word(text: str) -> str:
@@ -65,7 +75,7 @@ def write_state(path: Path, data: Mapping[str, Any]) -> None:
     Raises:
         BenchError: the folder cannot be made or written.
     """
-    text = (json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    text = (json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode(errors="backslashreplace")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

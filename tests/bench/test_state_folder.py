@@ -11,7 +11,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.quarantine import bench_file, check_bench, quarantine_bench, quarantine_folder
-from bench.state_folder import RESERVE, RESERVE_BYTES, keep_reserve, read_state, write_state
+from bench.state_folder import RESERVE, RESERVE_BYTES, keep_reserve, read_state, state_folder, write_state
 
 
 @pytest.fixture
@@ -82,3 +82,14 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     write_state(path, {"number": 2})
     assert read_state(path) == {"number": 2}
     assert [left.name for left in path.parent.iterdir()] == ["one.json"]
+
+
+def test_a_program_that_goes_elsewhere_keeps_its_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("here", "elsewhere"):
+        (tmp_path / folder).mkdir()
+    relative = f"state-of-{tmp_path.name}"  # each word is resolved once in a process
+    monkeypatch.setenv("BMSBENCH_STATE", relative)
+    monkeypatch.chdir(tmp_path / "here")
+    first = state_folder()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert state_folder() == first == tmp_path.resolve() / "here" / relative
