@@ -53,9 +53,11 @@ class SampleLimits:
             self.under_power_s += span_s if flows or flowed else 0.0
         self._last = (now_s, power_w, flows)
         if self.energy_wh > self.envelope.energy_wh:
-            return f"{self.energy_wh:.0f} Wh in this test, allowed are {self.envelope.energy_wh:g} Wh"
+            told = _beyond(self.energy_wh, self.envelope.energy_wh)
+            return f"{told} Wh in this test, allowed are {self.envelope.energy_wh:g} Wh"
         if self.under_power_s > self.envelope.under_power_s:
-            return f"{self.under_power_s:.0f} s under power in this test, allowed are {self.envelope.under_power_s:g} s"
+            told = _beyond(self.under_power_s, self.envelope.under_power_s)
+            return f"{told} s under power in this test, allowed are {self.envelope.under_power_s:g} s"
         return None
 
     def refuse_longer(self, level_a: float, seconds: float) -> str | None:
@@ -76,6 +78,12 @@ class SampleLimits:
         return None
 
 
+def _beyond(value: float, limit: float) -> str:
+    """Return a value above its limit with as many digits, at least four, as it takes to see that it is."""
+    digits = next((digits for digits in range(4, 17) if float(f"{value:.{digits}g}") > float(f"{limit:g}")), 17)
+    return f"{value:.{digits}g}"
+
+
 class CellLimits:
     """The bench's own cell voltages and temperatures against the cells' hard limits and the envelope."""
 
@@ -90,7 +98,10 @@ class CellLimits:
         self._history: dict[str, list[tuple[float, float]]] = {}
 
     def check_voltages(self, now_s: float, cells_v: Sequence[float]) -> str | None:
-        """Return which cell is outside its hard limits, or None. A cell found too low is remembered for good."""
+        """Return which cell is outside its hard limits, or None. A cell found too low is remembered for good.
+
+        Each text of this class names its cell or sensor first: it is told under "cells and temperatures".
+        """
         if len(cells_v) != self.cells:
             return f"the cell monitor reads {len(cells_v)} cells, the BMS's profile declares {self.cells}"
         for number, cell_v in enumerate(cells_v, 1):

@@ -32,7 +32,27 @@ def test_time_under_power_counts_only_while_current_flows() -> None:
     said = [limits.check(30.0 + step * 0.1, -5.0, 53.0) for step in range(120)]
     # counted from the last sample without current on, 0.1 s before the first one with it
     assert [text is None for text in said].index(False) in (99, 100)
-    assert said[100] == "10 s under power in this test, allowed are 10 s"
+    assert said[100] == "10.1 s under power in this test, allowed are 10 s"
+
+
+@pytest.mark.parametrize(
+    ("allowed_wh", "said"),
+    [
+        (0.001, "0.002 Wh in this test, allowed are 0.001 Wh"),
+        (0.0019999, "0.002 Wh in this test, allowed are 0.0019999 Wh"),
+    ],
+)
+def test_what_is_beyond_its_limit_is_seen_to_be(allowed_wh: float, said: str) -> None:
+    limits = SampleLimits(changed(energy_wh=allowed_wh, under_power_s=0.5), off_a=0.2)
+    assert limits.check(0.0, 1.0, 50.0) is None
+    assert limits.check(0.144, 1.0, 50.0) == said
+
+
+@pytest.mark.parametrize(("span_s", "said"), [(1.0, "1 s"), (0.50001, "0.50001 s")])
+def test_so_is_a_time(span_s: float, said: str) -> None:
+    limits = SampleLimits(changed(under_power_s=0.5), off_a=0.2)
+    limits.check(0.0, 1.0, 50.0)
+    assert limits.check(span_s, 1.0, 50.0) == f"{said} under power in this test, allowed are 0.5 s"
 
 
 def test_energy_is_never_counted_too_low_between_two_samples() -> None:
@@ -58,6 +78,17 @@ def test_a_provocation_must_fit_into_the_energy_and_time_that_are_left() -> None
 
 def cells_at(low_v: float, high_v: float = 3.3) -> list[float]:
     return [3.3] * 14 + [low_v, high_v]
+
+
+def test_each_finding_names_its_cell_or_sensor_first(profile: Profile) -> None:
+    def limits() -> CellLimits:
+        return CellLimits(ENVELOPE, profile)
+
+    said = [limits().check_voltages(0.0, cells_at(*cells)) for cells in ((1.9, 3.3), (3.3, 3.95), (math.nan, 3.3))]
+    said.append(limits().check_voltages(0.0, [3.3]))
+    said.append(limits().check_temperatures(0.0, {"top": 200.0}))
+    first_words = [str(text).split()[:2] for text in said]
+    assert first_words == [["cell", "15"], ["cell", "16"], ["cell", "15"], ["the", "cell"], ["sensor", "top"]]
 
 
 def test_healthy_cells_are_quiet(profile: Profile) -> None:
