@@ -10,11 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench.commissioning import Commissioning, commissionings
-from bench.definition import Definition, check_simulated
+from bench.commissioning import Commissioning, commissionings, section_digest
+from bench.definition import FILE, Definition, check_simulated, is_harmless
 from bench.errors import BenchError, DefinitionError
 from bench.profile import Profile
 from bench.wiring_confirmation import content_hash, require_confirmed
+
+STOPPED_BY = {  # which way of stopping the first contact of a role has timed
+    "supply": "outputs_off_s",
+    "load": "outputs_off_s",
+    "bidirectional": "outputs_off_s",
+    "disconnect": "disconnect_s",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +95,14 @@ def admit(
     if not first_contact:
         missing += _built(definition, profile)
         newest = {record.instrument: record for record in commissionings() if record.bench == definition.name}
-        for name in definition.roles.values():
-            gap = _uncommissioned(definition, name, newest.get(name), (driver_digests or {}).get(name))
+        for role, name in definition.roles.items():
+            record = newest.get(name)
+            gap = _uncommissioned(definition, role, record, (driver_digests or {}).get(name))
+            if gap is None and record is not None:
+                gap = _slower_than_declared(definition, record)
             missing += [gap] if gap else []
-            if name in newest:
-                serials[name] = newest[name].serial
+            if record is not None:
+                serials[name] = record.serial
     if missing:
         where = definition.source.name or definition.name
         listed = "\n".join(f"  - {gap}" for gap in missing)
@@ -133,6 +143,13 @@ def _built(definition: Definition, profile: Profile) -> list[str]:
                 f"instruments.{name}.options.contact: 'normally_closed' closes the path when its board loses power; "
                 "wire the normally open contact"
             )
+    for role in ("interlock", "emergency_stop"):
+        section = definition.instruments.get(definition.roles.get(role, ""))
+        if section is not None and section.address.startswith(FILE) and section.options.get("max_age_s") is None:
+            missing.append(
+                f"instruments.{definition.roles[role]}.options.max_age_s: is not given; a file says 'clear' long after "
+                "its writer has died; write how old it may be, for instance 1.0"
+            )
     if definition.topology.cells != "pack":
         return missing
     if "cell_monitor" not in definition.roles:
@@ -145,7 +162,7 @@ def _built(definition: Definition, profile: Profile) -> list[str]:
             missing.append(f"{where}.cells: {len(cells)} channels for {profile.bms.cells} cells of {profile.name}")
         if not sensors:
             missing.append(f"{where}.sensors: real cells need at least one temperature sensor of the bench's own")
-    if not definition.safety.cell_voltage_stop:
+    if not definition.safety.cell_voltage_stop.strip():
         missing.append(
             "safety.cell_voltage_stop: real cells need a stop on cell voltage that works without any program, "
             "hard-wired into the interlock; say how it is wired"
@@ -156,16 +173,46 @@ def _built(definition: Definition, profile: Profile) -> list[str]:
 
 
 def _uncommissioned(
-    definition: Definition, name: str, record: Commissioning | None, driver_digest: str | None
+    definition: Definition, role: str, record: Commissioning | None, driver_digest: str | None
 ) -> str | None:
+    name = definition.roles[role]
+    section = definition.instruments[name]
     how = f"bmsbench commission {name} --bench {definition.source or definition.name}"
     if record is None:
         return f"{name} was never commissioned on this bench; run '{how}'"
+    date = record.at[:10]
     if not record.commissioned:
         lacking = ", ".join(line.check for line in record.failed) or "too little could be tested"
-        return f"{name} did not pass its commissioning of {record.at[:10]}: {lacking}; run '{how}' again"
-    if record.driver != definition.instruments[name].driver:
+        return f"{name} did not pass its commissioning of {date}: {lacking}; run '{how}' again"
+    if record.virtual and not all(is_harmless(part.address) for part in definition.instruments.values()):
+        return f"{name} was commissioned on {date} as a virtual instrument, hardware was not seen; run '{how}'"
+    if record.role != role:
+        return f"{name} was commissioned as {record.role}, and is now {role}; run '{how}' again"
+    if record.driver != section.driver:
         return f"{name} was commissioned with driver {record.driver}; run '{how}' again"
+    if record.section_digest != section_digest(section):
+        return (
+            f"instruments.{name}: driver, model or options are not those with which it was commissioned on {date}; "
+            f"run '{how}' again"
+        )
     if driver_digest is not None and driver_digest != record.driver_digest:
-        return f"the driver of {name} has changed since it was commissioned on {record.at[:10]}; run '{how}' again"
+        return f"the driver of {name} has changed since it was commissioned on {date}; run '{how}' again"
+    return None
+
+
+def _slower_than_declared(definition: Definition, record: Commissioning) -> str | None:
+    """Compare the time to stop that was measured with the one that provocations are planned with."""
+    way = STOPPED_BY.get(record.role)
+    if way is None or definition.safety.stop_latency is None:  # which is named already
+        return None
+    declared_s: float = getattr(definition.safety.stop_latency, way)
+    measured_s = record.figures.get("stop_latency_s")
+    how = f"bmsbench commission {record.instrument} --bench {definition.source or definition.name}"
+    if measured_s is None:
+        return f"{record.instrument} was commissioned without measuring how fast it stops; run '{how}' again"
+    if not measured_s <= declared_s:
+        return (
+            f"safety.stop_latency.{way}: {declared_s:g} s is declared, {measured_s:.3g} s were measured at "
+            f"{record.instrument} on {record.at[:10]}; declare what was measured, rounded up"
+        )
     return None

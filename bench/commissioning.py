@@ -5,11 +5,14 @@ Whoever wants to know whether a driver was ever seen on hardware asks here. A vi
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.definition import InstrumentSection
 from bench.errors import BenchError
 from bench.state_folder import file_word, read_state, state_folder, write_state
 
@@ -19,7 +22,12 @@ SCHEMA_VERSION = 1
 NEEDED = {
     "supply": ("sign while charging", "stop while charging"),
     "load": ("sign while discharging", "stop while discharging"),
-    "bidirectional": ("sign while charging", "stop while charging"),
+    "bidirectional": (
+        "sign while charging",
+        "stop while charging",
+        "sign while discharging",
+        "stop while discharging",
+    ),
     "reference_meter": ("settings", "sign while charging"),
     "pack_meter": ("settings", "pack voltage"),
     "disconnect": ("moving", "conducting"),
@@ -40,7 +48,11 @@ class ContactLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commissioning:
-    """One first contact. `virtual`: the instrument or the bench is simulated, so hardware was not seen."""
+    """One first contact. `virtual`: the instrument or the bench is simulated, so hardware was not seen.
+
+    `section_digest`: of the instrument's own section as it stood (`section_digest`); empty in evidence of before it
+    was kept, which fits no section.
+    """
 
     bench: str
     definition_digest: str
@@ -57,6 +69,7 @@ class Commissioning:
     connected: str
     lines: tuple[ContactLine, ...]
     figures: dict[str, float] = field(default_factory=dict)
+    section_digest: str = ""
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -78,6 +91,16 @@ class Commissioning:
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON, with the outcome spelt out."""
         return {**asdict(self), "commissioned": self.commissioned}
+
+
+def section_digest(section: InstrumentSection) -> str:
+    """Return the SHA-256 of what decides how an instrument is driven: driver, model and options.
+
+    An address, a serial number that was learnt, a calibration are no reason to meet it again.
+    """
+    content = {"driver": section.driver, "model": section.model, "options": section.options}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def store_commissioning(record: Commissioning) -> Path:

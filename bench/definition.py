@@ -335,7 +335,7 @@ def check_simulated(definition: Definition) -> None:
     if not definition.bench.simulated:
         return
     for name, instrument in definition.instruments.items():
-        if not _harmless(instrument.address):
+        if not is_harmless(instrument.address):
             raise DefinitionError(
                 f"{where}, instruments.{name}.address: {instrument.address!r} is neither in-process (virtual:) nor "
                 "loopback (tcp:127.0.0.1:PORT), so the bench is not simulated; correct it, or write bench.simulated = "
@@ -343,7 +343,7 @@ def check_simulated(definition: Definition) -> None:
             )
     for name, binding in definition.links.items():
         if isinstance(binding, ModbusBinding):
-            harmless, shown = _harmless(binding.address), binding.address
+            harmless, shown = is_harmless(binding.address), binding.address
         else:
             host = str(binding.options.get("host", ""))
             in_process = binding.interface in ("bmsbench", "virtual")
@@ -353,7 +353,8 @@ def check_simulated(definition: Definition) -> None:
             raise DefinitionError(f"{where}, links.{name}: {shown!r} is neither in-process nor loopback")
 
 
-def _harmless(address: str) -> bool:
+def is_harmless(address: str) -> bool:
+    """Return whether an address cannot leave this machine and commands nothing: in-process, loopback, or a file."""
     if address.startswith(("virtual:", FILE)):
         return True
     parts = address.split(":")

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from bench.admission import Admission
 from bench.bench_lock import hold_bench
-from bench.commissioning import Commissioning, ContactLine
+from bench.commissioning import Commissioning, ContactLine, section_digest
 from bench.definition import FILE, Definition
 from bench.dut import Dut
 from bench.errors import BenchError, DefinitionError, SafetyError
@@ -34,8 +34,8 @@ from instruments.commissioning_parts import contact_meter, contact_switch, make_
 from instruments.driver_digest import driver_digest
 from instruments.first_contact import ContactSheet, Place
 from instruments.guarding import GuardianProcess
-from instruments.links.opening import open_link
 from instruments.leaving import POWER_ROLES
+from instruments.links.opening import open_link
 
 METERS = ("reference_meter", "pack_meter")
 CONTACTS = {
@@ -134,6 +134,7 @@ def commission(
         connected=str(wanted),
         lines=tuple(sheet.lines),
         figures=dict(sheet.figures),
+        section_digest=section_digest(definition.instruments[name]),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.admission import Admission, Presence, admit
-from bench.commissioning import NEEDED, Commissioning, ContactLine, store_commissioning
+from bench.commissioning import NEEDED, Commissioning, ContactLine, section_digest, store_commissioning
 from bench.definition import Definition, find_definition, load_definition
 from bench.errors import DefinitionError
 from bench.profile import find_profile, load_profile
@@ -45,6 +45,8 @@ def commissioned(definition: Definition, *, only: str | None = None, **changes: 
             "at": "2026-11-20T08:00:00Z",
             "connected": "a pack",
             "lines": tuple(ContactLine(check, "pass", "") for check in NEEDED[role]),
+            "figures": {"stop_latency_s": 0.3},
+            "section_digest": section_digest(definition.instruments[name]),
         }
         store_commissioning(Commissioning(**{**facts, **changes}))
 
@@ -119,6 +121,10 @@ def test_unattended_with_both_is_admitted() -> None:
             "safety.cell_voltage_stop: real cells",
         ),
         (
+            {"safety": GUARDED.safety.model_copy(update={"cell_voltage_stop": " \t"})},
+            "safety.cell_voltage_stop: real cells",
+        ),
+        (
             {"roles": {name: who for name, who in GUARDED.roles.items() if name != "cell_monitor"}},
             "real cells without roles.cell_monitor",
         ),
@@ -162,6 +168,12 @@ def test_a_disconnect_that_closes_without_its_coil_is_none() -> None:
     ("changes", "words"),
     [
         ({"driver": "other"}, "charger was commissioned with driver other"),
+        ({"role": "bidirectional"}, "charger did not pass its commissioning of 2026-11-21: too little could be tested"),
+        (
+            {"section_digest": ""},
+            "instruments.charger: driver, model or options are not those with which it was commissioned on 2026-11-21",
+        ),
+        ({"figures": {}}, "charger was commissioned without measuring how fast it stops"),
         ({"driver_digest": "d0"}, "the driver of charger has changed since it was commissioned on 2026-11-21"),
         ({"lines": ()}, "charger did not pass its commissioning of 2026-11-21: too little could be tested"),
         (
@@ -187,3 +199,99 @@ def test_a_first_contact_needs_a_person_and_a_confirmed_wiring_and_no_earlier_co
     admission = admit(definition, PROFILE, ADA, named=True, first_contact=True)
     assert admission is not None
     assert admission.digest == content_hash(definition)
+
+
+def test_an_instrument_that_plays_another_role_is_met_again() -> None:
+    definition = ready()
+    commissioned(definition, only="door", role="emergency_stop", at="2026-11-21T08:00:00Z")
+    [missing] = refusal(definition)
+    assert missing.startswith("door was commissioned as emergency_stop, and is now interlock; run 'bmsbench commission")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"options": {"device_id": 2}}, {"model": "PSI 9200-70"}, {"driver": "ea_psi_9000_other"}],
+)
+def test_a_section_that_was_changed_must_be_met_again(changes: dict[str, Any]) -> None:
+    ready()
+    charger = GUARDED.instruments["charger"].model_copy(update=changes)
+    definition = hardware(instruments={**GUARDED.instruments, "charger": charger})
+    confirm_wiring(definition, "Bo", ("everything",))
+    [missing] = refusal(definition)
+    assert missing.startswith("charger was commissioned with" if "driver" in changes else "instruments.charger: driver")
+
+
+def test_a_serial_number_and_a_calibration_that_are_added_are_no_other_instrument() -> None:
+    ready()
+    charger = GUARDED.instruments["charger"].model_copy(update={"serial": "SN-charger", "certificate": "2027-3"})
+    definition = hardware(instruments={**GUARDED.instruments, "charger": charger})
+    confirm_wiring(definition, "Bo", ("everything",))
+    assert admit(definition, PROFILE, ADA, named=True) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("sink", "safety.stop_latency.outputs_off_s: 0.5 s is declared, 0.62 s were measured at sink on 2026-11-21"),
+        ("relays", "safety.stop_latency.disconnect_s: 0.5 s is declared, 0.62 s were measured at relays on 2026-11-21"),
+    ],
+)
+def test_a_time_to_stop_that_is_declared_shorter_than_it_was_measured_is_named(name: str, words: str) -> None:
+    definition = ready()
+    commissioned(definition, only=name, at="2026-11-21T08:00:00Z", figures={"stop_latency_s": 0.62})
+    [missing] = refusal(definition)
+    assert missing == f"{words}; declare what was measured, rounded up"
+    commissioned(definition, only=name, at="2026-11-22T08:00:00Z", figures={"stop_latency_s": 0.5})
+    assert admit(definition, PROFILE, ADA, named=True) is not None
+
+
+def test_evidence_from_virtual_instruments_is_none_where_hardware_can_be_reached() -> None:
+    instruments = {
+        name: part.model_copy(update={"address": f"tcp:192.0.2.{number}:5025"})
+        for number, (name, part) in enumerate(GUARDED.instruments.items(), start=1)
+    }
+    for name in instruments:  # one that leaves this machine is enough
+        one = {**GUARDED.instruments, name: instruments[name]}
+        definition = hardware(instruments=one)
+        confirm_wiring(definition, "Bo", ("everything",))
+        commissioned(definition, virtual=True)
+        missing = refusal(definition)
+        assert len(missing) == len(definition.roles)
+        assert missing[0].startswith("charger was commissioned on 2026-11-20 as a virtual instrument, hardware was not")
+    definition = hardware(instruments=instruments)
+    confirm_wiring(definition, "Bo", ("everything",))
+    commissioned(definition, at="2026-11-21T08:00:00Z")
+    assert admit(definition, PROFILE, ADA, named=True) is not None
+
+
+def test_evidence_from_a_lab_admits_what_leads_to_nothing_but_this_machine() -> None:
+    definition = hardware()
+    confirm_wiring(definition, "Bo", ("everything",))
+    commissioned(definition, virtual=True)
+    assert admit(definition, PROFILE, ADA, named=True) is not None
+
+
+@pytest.mark.parametrize("role", ["interlock", "emergency_stop"])
+def test_a_file_that_may_be_old_is_no_interlock(role: str) -> None:
+    name = GUARDED.roles[role]
+
+    def with_file(**options: Any) -> Definition:
+        plc = GUARDED.instruments[name].model_copy(
+            update={"driver": "file_input", "address": "file:/run/bench/plc", "options": options}
+        )
+        return ready(instruments={**GUARDED.instruments, name: plc})
+
+    [missing] = refusal(with_file())
+    assert missing.startswith(f"instruments.{name}.options.max_age_s: is not given; a file says 'clear' long after")
+    assert admit(with_file(max_age_s=1.0), PROFILE, ADA, named=True) is not None
+
+
+@pytest.mark.parametrize("direction", ["charging", "discharging"])
+def test_a_bidirectional_supply_must_have_been_seen_in_both_directions(direction: str) -> None:
+    roles = {name: who for name, who in GUARDED.roles.items() if name not in ("supply", "load")}
+    definition = ready(roles={"bidirectional": "charger", **roles})
+    assert admit(definition, PROFILE, ADA, named=True) is not None
+    lines = tuple(ContactLine(f"{what} while {direction}", "pass", "") for what in ("sign", "stop"))
+    commissioned(definition, only="charger", at="2026-11-21T08:00:00Z", lines=lines)
+    [missing] = refusal(definition)
+    assert missing.startswith("charger did not pass its commissioning of 2026-11-21: too little could be tested")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bench.commissioning import NEEDED, Commissioning, ContactLine, store_commissioning
+from bench.commissioning import NEEDED, Commissioning, ContactLine, section_digest, store_commissioning
 from bench.definition import Definition, load_definition
 from bench.wiring_confirmation import confirm_wiring
 from instruments.driver_digest import driver_digests
@@ -54,6 +54,8 @@ def commissioned(definition: Definition, **changes: Any) -> None:
             "at": "2026-11-20T08:00:00Z",
             "connected": "a pack",
             "lines": tuple(ContactLine(check, "pass", "") for check in NEEDED[role]),
+            "figures": {"stop_latency_s": 0.3},
+            "section_digest": section_digest(definition.instruments[name]),
         }
         store_commissioning(Commissioning(**{**facts, **changes}))
 
