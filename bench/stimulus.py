@@ -2,6 +2,9 @@
 
 How the quadrant changes: with supply and load, the one that drives goes to zero and off before the other is
 switched on (a pause of a few control periods at 0 A); a bidirectional supply stays on and its two limits change.
+
+Where the envelope declares `slope_a_per_s`, a current that rises is ramped in small steps; one that falls is set at
+once.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from bench.envelope import WATCH_MARGIN, Approach
 from bench.errors import BenchError, Inconclusive, InstrumentError, OutOfRange, WiringError
 from bench.quantities import Direction, show
 from bench.roles import BidirectionalSupply, Load, PowerInstrument, Supply
+from bench.slopes import raise_to
 from bench.stand import Stand
 
 SETTLE_SHARE = 0.01  # the current has settled when it is within 1 % ...
@@ -46,18 +50,21 @@ def driver_of(stand: Stand, direction: Direction) -> PowerInstrument:
     return part
 
 
-def force(stand: Stand, current_a: float) -> None:
-    """Force a signed current (charging positive) and return when it has been commanded.
+def force(stand: Stand, current_a: float) -> float:
+    """Force a signed current (charging positive), and return once it has been commanded.
 
-    0 A sets the currents to zero and leaves the output as it is; `release` switches off.
+    0 A sets the currents to zero and leaves the output as it is; `release` switches off. With a slope in the envelope
+    it is a ramp. Returns the time, in seconds, from which on the level was commanded: that of the call for a step, that
+    of the ramp's end.
 
     Raises:
         OutOfRange: the envelope or a rating does not allow it; nothing was sent.
         InstrumentError: an instrument did not accept a setting.
     """
+    at_s = stand.clock.now()
     if current_a == 0.0:
         _zero(stand)
-        return
+        return at_s
     direction = Direction.CHARGE if current_a > 0 else Direction.DISCHARGE
     magnitude_a = abs(current_a)
     largest_a = largest_current_a(stand, direction)
@@ -68,6 +75,7 @@ def force(stand: Stand, current_a: float) -> None:
         )
     stand.note(f"force {show(current_a, 'A')} ({direction.verb})")
     _drive(stand, direction, magnitude_a)
+    return at_s if stand.definition.envelope.slope_a_per_s is None else stand.clock.now()
 
 
 def _drive(stand: Stand, direction: Direction, magnitude_a: float) -> None:
@@ -76,9 +84,9 @@ def _drive(stand: Stand, direction: Direction, magnitude_a: float) -> None:
     elif stand.supply is None or stand.load is None:
         raise InstrumentError(f"bench {stand.definition.name} needs a supply and a load, or a bidirectional supply")
     elif direction is Direction.CHARGE:
-        _force_supply(stand.supply, stand.load, magnitude_a, _compliance_v(stand))
+        _force_supply(stand, stand.supply, stand.load, magnitude_a)
     else:
-        _force_load(stand.supply, stand.load, magnitude_a)
+        _force_load(stand, stand.supply, stand.load, magnitude_a)
 
 
 def _compliance_v(stand: Stand) -> float:
@@ -104,7 +112,8 @@ def _terminal_v(part: PowerInstrument, compliance_v: float) -> float:
     return min(max(found_v, 0.0), compliance_v)
 
 
-def _force_supply(supply: Supply, load: Load, magnitude_a: float, compliance_v: float) -> None:
+def _force_supply(stand: Stand, supply: Supply, load: Load, magnitude_a: float) -> None:
+    compliance_v = _compliance_v(stand)
     if load.is_output_on():
         load.set_current(0.0)
         load.output_off()
@@ -112,19 +121,20 @@ def _force_supply(supply: Supply, load: Load, magnitude_a: float, compliance_v: 
         supply.set_voltage(_terminal_v(supply, compliance_v))
         supply.set_current_limit(0.0)
         supply.output_on()
-    supply.set_current_limit(magnitude_a)
+    # The voltage first: at the preset nothing flows, and all of a current that was ramped there would flow at once.
     if abs(supply.get_voltage() - compliance_v) > 0.1:
         supply.set_voltage(compliance_v)
+    raise_to(stand, supply.set_current_limit, supply.get_current_limit, magnitude_a)
 
 
-def _force_load(supply: Supply, load: Load, magnitude_a: float) -> None:
+def _force_load(stand: Stand, supply: Supply, load: Load, magnitude_a: float) -> None:
     if supply.is_output_on():
         supply.set_current_limit(0.0)
         supply.output_off()
     if not load.is_output_on():
         load.set_current(0.0)
         load.output_on()
-    load.set_current(magnitude_a)
+    raise_to(stand, load.set_current, load.get_current, magnitude_a)
 
 
 def _force_bidirectional(stand: Stand, part: BidirectionalSupply, direction: Direction, magnitude_a: float) -> None:
@@ -137,11 +147,11 @@ def _force_bidirectional(stand: Stand, part: BidirectionalSupply, direction: Dir
     if direction is Direction.CHARGE:
         part.set_sink_current(0.0)
         part.set_voltage(_compliance_v(stand))
-        part.set_source_current(magnitude_a)
+        raise_to(stand, part.set_source_current, part.get_source_current, magnitude_a)
     else:
         part.set_source_current(0.0)
         part.set_voltage(stand.definition.envelope.min_v)
-        part.set_sink_current(magnitude_a)
+        raise_to(stand, part.set_sink_current, part.get_sink_current, magnitude_a)
 
 
 def _zero(stand: Stand) -> None:
@@ -254,11 +264,9 @@ def holding(stand: Stand, current_a: float) -> Iterator[float]:
 
 @contextlib.contextmanager
 def stepping(stand: Stand, current_a: float) -> Iterator[float]:
-    """Step to a current without waiting for it; hands out when it was commanded. Ends as `holding`."""
-    at_s = stand.clock.now()
+    """Step to a current without waiting for it; hands out when it was commanded, as `force`. Ends as `holding`."""
     try:
-        force(stand, current_a)
-        yield at_s
+        yield force(stand, current_a)
     finally:
         release(stand)
 
@@ -283,6 +291,8 @@ def wait_for_end(stand: Stand, direction: Direction, level_a: float, *, timeout_
 
 def ramp(stand: Stand, begin_a: float, end_a: float, *, duration_s: float, step_s: float) -> None:
     """Ramp the current in steps on an absolute time grid; the output stays on at the end.
+
+    Where the envelope's slope is slower than this ramp it lasts longer.
 
     Raises:
         Inconclusive: it could not be stopped inside the envelope from where it ends; nothing was sent.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.clock import wait_until
 from bench.errors import SafetyError, WiringError
+from bench.slopes import raise_to
 from bench.stand import Stand
 
 PRESET_A = 2.0  # current limit while the bus is brought to the pack's voltage
@@ -49,10 +50,10 @@ def _empty_bus(stand: Stand, pack_v: float) -> None:
         return
     if stand.bidirectional is not None:
         stand.bidirectional.set_source_current(0.0)
-        stand.bidirectional.set_sink_current(PULL_A)
+        stand.bidirectional.set_sink_current(0.0)
         stand.bidirectional.set_voltage(0.0)
     elif stand.load is not None:
-        stand.load.set_current(PULL_A)
+        stand.load.set_current(0.0)
     flowed_a = 0.0
 
     def empty() -> bool:
@@ -60,16 +61,18 @@ def _empty_bus(stand: Stand, pack_v: float) -> None:
         flowed_a = stand.reference.current()
         return part.measure_voltage() < pack_v - PULLED_V or flowed_a < -0.5 * PULL_A
 
-    part.output_on()
     try:
+        part.output_on()
+        _pull(stand)
         ended = wait_until(stand.clock, empty, timeout_s=PRESET_TIMEOUT_S, poll_s=0.02)
     finally:
         _stop_pulling(stand)
     if flowed_a < -0.5 * PULL_A:
         raise SafetyError(
             f"{stand.disconnect.name} reports open, but {PULL_A:g} A drawn from the bus came out of the pack "
-            f"(reference {flowed_a:+.2f} A): its contact conducts all the same, welded or bridged; nothing was "
-            "connected"
+            f"(reference {flowed_a:+.2f} A): its contact conducts all the same: welded or bridged, or "
+            f"instruments.{stand.disconnect.name}.options.contact names the other contact (normally_open, "
+            "normally_closed) than the one that is wired; nothing was connected"
         )
     if ended is None:
         raise WiringError(
@@ -77,6 +80,13 @@ def _empty_bus(stand: Stand, pack_v: float) -> None:
             f"{pack_v:.2f} V, and {part.name} could not draw it down; look at its leads, and for another source on the "
             "bus"
         )
+
+
+def _pull(stand: Stand) -> None:
+    if stand.bidirectional is not None:
+        raise_to(stand, stand.bidirectional.set_sink_current, stand.bidirectional.get_sink_current, PULL_A)
+    elif stand.load is not None:
+        raise_to(stand, stand.load.set_current, stand.load.get_current, PULL_A)
 
 
 def _stop_pulling(stand: Stand) -> None:
@@ -96,10 +106,11 @@ def _preset_bus(stand: Stand, pack_v: float) -> None:
     part.set_voltage(pack_v)
     if stand.bidirectional is not None:
         stand.bidirectional.set_sink_current(0.0)
-        stand.bidirectional.set_source_current(PRESET_A)
+        stand.bidirectional.set_source_current(0.0)
     elif stand.supply is not None:
-        stand.supply.set_current_limit(PRESET_A)
+        stand.supply.set_current_limit(0.0)
     part.output_on()
+    _push(stand)
     near = wait_until(
         stand.clock,
         lambda: abs(part.measure_voltage() - pack_v) < PRESET_WITHIN_V,
@@ -112,6 +123,13 @@ def _preset_bus(stand: Stand, pack_v: float) -> None:
             f"{part.name} was set to the pack's {pack_v:.2f} V and measures {found_v:.2f} V; look at its power "
             "leads: a load or a short hangs on the bus, or pack meter and supply measure different things"
         )
+
+
+def _push(stand: Stand) -> None:
+    if stand.bidirectional is not None:
+        raise_to(stand, stand.bidirectional.set_source_current, stand.bidirectional.get_source_current, PRESET_A)
+    elif stand.supply is not None:
+        raise_to(stand, stand.supply.set_current_limit, stand.supply.get_current_limit, PRESET_A)
 
 
 def _end_preset(stand: Stand) -> None:

@@ -147,6 +147,9 @@ class FakeSupply(Power):
     def set_current_limit(self, current_a: float) -> None:
         self._set("set_current_limit", current_a)
 
+    def get_current_limit(self) -> float:
+        return self.settings.get("set_current_limit", 0.0)
+
     @property
     def drives_a(self) -> float:
         return self.settings.get("set_current_limit", 0.0)
@@ -155,6 +158,9 @@ class FakeSupply(Power):
 class FakeLoad(Power):
     def set_current(self, current_a: float) -> None:
         self._set("set_current", current_a)
+
+    def get_current(self) -> float:
+        return self.settings.get("set_current", 0.0)
 
     @property
     def drives_a(self) -> float:
@@ -169,6 +175,12 @@ class FakeBidirectional(FakeSupply):
 
     def set_sink_current(self, current_a: float) -> None:
         self._set("set_sink_current", current_a)
+
+    def get_source_current(self) -> float:
+        return self.settings.get("set_source_current", 0.0)
+
+    def get_sink_current(self) -> float:
+        return self.settings.get("set_sink_current", 0.0)
 
     def set_sink_overcurrent_protection(self, current_a: float) -> None:
         self._call("set_sink_overcurrent_protection", current_a)

@@ -25,8 +25,8 @@ def test_charging_presets_the_voltage_and_zero_current_before_switching_on(table
         ("set_voltage", 53.0),
         ("set_current_limit", 0.0),
         ("output_on", None),
-        ("set_current_limit", 20.0),
         ("set_voltage", pytest.approx(59.4)),
+        ("set_current_limit", 20.0),
     ]
     assert table.power["load"].calls == []
     assert table.current_a() == 20.0
