@@ -83,9 +83,7 @@ def test_a_welded_disconnect_is_found_with_a_slope_too_and_a_wrong_contact_is_na
     monkeypatch.setattr(VirtualBench, "__init__", spoil)
     definition = load_definition(sloped(tmp_path, bench))
     with (
-        pytest.raises(
-            SafetyError, match=r"welded or bridged, or instruments\.relays\.options\.contact names"
-        ),
+        pytest.raises(SafetyError, match=r"welded or bridged, or instruments\.relays\.options\.contact names"),
         open_stand(definition, load_profile(find_profile("seplos_v3"))),
     ):
         pytest.fail("connected")
