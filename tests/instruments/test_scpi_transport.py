@@ -431,6 +431,21 @@ def test_an_announced_silence_costs_simulated_time_only(silence: Silence) -> Non
     link.close()
 
 
+def test_a_ctrl_c_leaves_a_conversation_in_simulated_time_in_step_in_a_callback_too(silence: Silence) -> None:
+    clock = silence.clock
+    link = ScpiTransport("dut", f"tcp:127.0.0.1:{silence.port}", clock=clock, record=lambda _: None)
+    link.connect()
+    silence.answers.update({b"A?\n": b"1\n", b"B?\n": b"2\n"})
+    ctrl_c_at(link, "A?")
+    clock.at(1.0, lambda: ctrl_c_at(link, "A?"))
+    clock.sleep(2.0)
+    assert link.is_open
+    assert link.query("B?") == "2"
+    assert len(silence.connections) == 1
+    assert clock.now() == 2.0, "it cost no time"
+    link.close()
+
+
 def test_a_command_is_served_before_simulated_time_moves(silence: Silence) -> None:
     clock = silence.clock
     link = ScpiTransport("dut", f"tcp:127.0.0.1:{silence.port}", clock=clock, record=lambda _: None)
