@@ -48,10 +48,11 @@ def rise_s(stand: Stand, current_a: float) -> float:
 
 
 def _pause(clock: Clock) -> float:
-    """Wait for one step and return how long it was.
+    """Wait for one step and return how much of the slope it is worth, in seconds.
 
-    It is counted from after the last setting: what the guard counts from before it is never less.
+    It is counted from after the last setting: what the guard counts from before it is never less. A step that comes
+    late is worth no more than one in time, so that a busy machine does not make a jump out of a ramp.
     """
     since_s = clock.now()
     clock.sleep(SLOPE_STEP_S)
-    return clock.now() - since_s
+    return min(clock.now() - since_s, SLOPE_STEP_S)

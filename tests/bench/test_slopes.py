@@ -128,6 +128,21 @@ def test_the_abort_of_a_provocation_ends_a_slope_where_it_is(make_sloped: Any) -
     assert max(abs(current_a) for _, current_a in table.set_at) < 12.0
 
 
+def test_a_step_that_comes_late_is_not_made_up_for(make_sloped: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = make_sloped(10.0)
+    plain, pauses = table.clock.sleep, [0]
+
+    def late(seconds: float) -> None:
+        pauses[0] += 1
+        plain(seconds + (1.0 if pauses[0] == 3 else 0.0))
+
+    monkeypatch.setattr(table.clock, "sleep", late)
+    stimulus.force(table.stand, 2.0)
+    levels = [abs(current_a) for _, current_a in table.set_at]
+    assert levels[-1] == pytest.approx(2.0)
+    assert max(later - before for before, later in pairwise(levels)) == pytest.approx(10.0 * SLOPE_STEP_S)
+
+
 def test_nothing_sleeps_inside_a_callback(make_sloped: Any) -> None:
     table = make_sloped(10.0)
     table.clock.at(0.1, lambda: stimulus.force(table.stand, 5.0))
