@@ -18,6 +18,10 @@ from typing import Any
 
 import pytest
 
+from bench.definition import find_definition, load_definition
+from bench.errors import SafetyError
+from instruments.guarding import GuardianProcess
+
 HERE = Path(__file__).resolve().parent
 if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))  # tests have no packages, so what they share is found by its folder
@@ -197,6 +201,13 @@ def make_healthy(lab: Any) -> Any:
 @pytest.mark.parametrize("way", [way for way in WAYS if way.name in QUICK], ids=lambda way: way.name)
 def test_the_bench_is_left(labs: Any, tmp_path: Path, way: Way) -> None:
     play(make_healthy(labs[way.bench]), tmp_path / "run", way)
+
+
+def test_a_run_that_could_not_remember_trouble_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BMSBENCH_STATE", str(tmp_path / "file" / "state"))
+    with pytest.raises(SafetyError, match=r"trouble could not be remembered .*nothing is switched on"):
+        GuardianProcess(load_definition(find_definition("virtual")), lab=None, evidence=None)
 
 
 @pytest.mark.full
