@@ -27,6 +27,7 @@ import select
 import signal
 import sys
 import threading
+import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -58,6 +59,7 @@ class Order:
     stall_s: float
     evidence: Path
     quarantine: Path
+    folder: Path
 
     @classmethod
     def read(cls, text: str) -> Order:
@@ -72,6 +74,7 @@ class Order:
             float(data["stall_s"]),
             Path(data["evidence"]),
             Path(data["quarantine"]),
+            Path(data["folder"]),
         )
 
 
@@ -161,33 +164,50 @@ def watch(heard: Heard, clock: Clock) -> str | None:
 
 
 def take_over(order: Order, kinds: DriverKinds, runner: Runner, why: str, clock: Clock) -> bool:
-    """Make the bench safe, write down what was done, and return whether it is safe."""
+    """Make the bench safe, write down what was done, and return whether it is safe; nothing is raised."""
     _note(order, "took over", why=why, runner=order.runner)
     handed_over = why == HANDED_OVER  # then the runner lives, commands nothing, and waits for the outcome
     if order.exclusive and not handed_over:
-        _note(order, "runner", became=runner.end(clock))
-    with contextlib.ExitStack() as stack:
-        if not runner.is_alive():
-            try:
-                stack.enter_context(hold_bench(order.definition))  # nobody else shall begin meanwhile
-            except Exception as problem:  # noqa: BLE001 - then without; the current goes first
-                _note(order, "not locked", problem=str(problem))
-        report = make_safe(order.definition, kinds=kinds, patience_s=REACH_S)
+        _end(order, runner, clock)
+    try:
+        with contextlib.ExitStack() as stack:
+            if not runner.is_alive():
+                try:
+                    stack.enter_context(hold_bench(order.definition))  # nobody else shall begin meanwhile
+                except Exception as problem:  # noqa: BLE001 - then without; the current goes first
+                    _note(order, "not locked", problem=str(problem))
+            report = make_safe(order.definition, kinds=kinds, patience_s=REACH_S)
+            _note(order, "way out", safe=report.safe, text=report.text, steps=[asdict(step) for step in report.steps])
+            if not report.safe:  # while nobody else can begin
+                _quarantine(order, f"{why}; {report.text}", [why, *report.lines()])
+            return report.safe
+    except BaseException as problem:  # noqa: BLE001 - whatever it was, somebody must look at this bench
+        told = f"the guardian itself failed: {type(problem).__name__}: {problem}"
+        _quarantine(order, f"{why}; {told}", [why, told])
+        _note(order, "failed", problem=told, trace=traceback.format_exc())
+        return False
+    finally:
         if not order.exclusive and not handed_over:  # it must not go on commanding what has just been switched off
-            _note(order, "runner", became=runner.end(clock))
-        _note(order, "way out", safe=report.safe, text=report.text, steps=[asdict(step) for step in report.steps])
-        if not report.safe:
-            name, lines = order.definition.name, [why, *report.lines()]
-            cause = f"{why}; {report.text}"
-            kept = quarantine_bench(name, cause, by="guardian", evidence=lines, folder=order.quarantine)
-            _note(order, "quarantine", text=kept)
-    return report.safe
+            _end(order, runner, clock)
+
+
+def _end(order: Order, runner: Runner, clock: Clock) -> None:
+    try:
+        became = runner.end(clock)
+    except Exception as problem:  # noqa: BLE001 - it may have ended in this moment; the current goes first
+        became = f"could not be ended: {type(problem).__name__}: {problem}"
+    _note(order, "runner", became=became)
+
+
+def _quarantine(order: Order, cause: str, lines: list[str]) -> None:
+    kept = quarantine_bench(order.definition, cause, by="guardian", evidence=lines, folder=order.quarantine)
+    _note(order, "quarantine", text=kept)
 
 
 def _note(order: Order, event: str, **data: object) -> None:
     with contextlib.suppress(OSError):  # a full disk keeps nobody from switching off
         order.evidence.parent.mkdir(parents=True, exist_ok=True)
-        with order.evidence.open("a", encoding="utf-8") as file:
+        with order.evidence.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(json.dumps({"at": utc_now(), "guardian": event, **data}, ensure_ascii=False) + "\n")
 
 
@@ -203,6 +223,7 @@ def main() -> int:
     _ignore_signals()
     words, answers = sys.stdin, sys.stdout
     order = Order.read(words.readline())
+    os.chdir(order.folder)  # what is relative in a definition is relative to where the runner stands
     kinds = load_drivers(order.definition, order.lab)
     runner = Runner(order.runner)
     clock = WallClock()

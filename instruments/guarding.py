@@ -16,7 +16,7 @@ from bench.clock import Clock, wait_until
 from bench.definition import Definition
 from bench.errors import BenchError, SafetyError
 from bench.quarantine import quarantine_folder
-from bench.state_folder import keep_reserve, own_file_word, state_folder
+from bench.state_folder import VARIABLE, keep_reserve, own_file_word, state_folder
 from bench.wall_clock import machine_time_s
 from instruments import catalogue
 from instruments.checks import FOLDER_OF_ROLE
@@ -49,9 +49,10 @@ class GuardianProcess:
         if sys.platform == "win32":
             detached = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         try:
+            folder = Path.cwd()
             self._process = subprocess.Popen(
                 COMMAND, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True,
-                encoding="utf-8", bufsize=1, **detached,
+                encoding="utf-8", bufsize=1, env={**os.environ, VARIABLE: str(state_folder())}, **detached,
             )  # fmt: skip
         except OSError as problem:
             self._log.close()
@@ -67,6 +68,7 @@ class GuardianProcess:
             "stall_s": self.stall_s,
             "evidence": str((evidence or where).absolute()),
             "quarantine": str(quarantine_folder()),
+            "folder": str(folder),
         }
         with contextlib.suppress(OSError):  # it died at once: `wait_armed` says why
             self._say(json.dumps(order))

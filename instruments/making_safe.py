@@ -70,7 +70,8 @@ def make_safe(
 
     `kinds` are drivers loaded before. An instrument that refuses is tried again for `patience_s`: one that takes a
     single client may still count the connection of a process that died. `safe` in the report means that every part
-    of the bench was reached and the current measured to be off.
+    of the bench was reached and the current measured to be off. A connection that cannot be closed is a step like any
+    other and changes nothing about that.
 
     Raises:
         DefinitionError: the definition would reach hardware, or names an unknown driver; nothing was opened.
@@ -111,11 +112,13 @@ def make_safe(
                 definition, cast(VoltageMeter, found["reference_meter"]), cast(VoltageMeter, found["pack_meter"])
             )
         report = take_way_out(clock, _power_of(found), cast("Switch | None", found.get("disconnect")), None, reference)
-        return _disarm(clock, found, _judge(opened, report))
+        report = _disarm(clock, found, _judge(opened, report))
     finally:
-        for driver in list(drivers.values()):  # one that was too late may still come
-            driver.close()
+        closing: list[Step] = [(role, partial(_close, driver)) for role, driver in list(drivers.items())]
+        closed = run_stage(clock, "closed", closing)  # with those that came too late
         clock.close()
+    failed = tuple(step for step in closed if not step.done)  # it says nothing about the current
+    return SafeReport((*report.steps, *failed), report.safe, report.current_a, report.text)
 
 
 def _reach(definition: Definition, role: str, kind: type[Any], clock: WallClock, watchers: Observers) -> Any:
@@ -169,6 +172,10 @@ def _disarm_one(driver: HasWatchdog) -> str:
         return "was not armed"
     driver.disarm_watchdog()
     return "disarmed"
+
+
+def _close(driver: Any) -> None:
+    driver.close()
 
 
 def _judge(opened: list[StepResult], report: SafeReport) -> SafeReport:

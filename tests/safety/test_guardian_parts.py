@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -13,10 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from bench.clock import Clock
+from bench.definition import find_definition, load_definition
+from bench.quarantine import quarantine_folder, quarantined_bench
 from bench.wall_clock import WallClock
-from instruments import guardian
-from instruments.guardian import Heard, Runner, watch
-from instruments.guarding import COMMAND
+from bench.way_out import SafeReport
+from instruments import guardian, guarding
+from instruments.guardian import Heard, Order, Runner, take_over, watch
+from instruments.guarding import COMMAND, GuardianProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 LOADS = """
@@ -121,6 +126,95 @@ def test_a_number_that_was_given_to_another_process_is_not_ended(clock: WallCloc
     runner.pid = os.getpid()  # as if the number had been given to somebody else: this test
     assert not runner.is_alive()
     assert runner.end(clock) == "had ended"
+
+
+# --- taking over ---------------------------------------------------------------------------------------------
+
+DEFINITION = load_definition(find_definition("virtual"))
+
+
+class Watched(Runner):
+    """A runner of which it is only kept that it was ended."""
+
+    def __init__(self, refuses: bool = False) -> None:
+        super().__init__(os.getpid())
+        self.refuses, self.ended = refuses, 0
+
+    def is_alive(self) -> bool:
+        return not self.ended
+
+    def end(self, clock: Clock) -> str:
+        self.ended += 1
+        if self.refuses:
+            raise ProcessLookupError("no such process")
+        return "ended by the test"
+
+
+def order(folder: Path, *, exclusive: bool) -> Order:
+    return Order(DEFINITION, None, 1, exclusive, 3.0, folder / "guardian.jsonl", quarantine_folder(), folder)
+
+
+def notes(folder: Path) -> dict[str, dict[str, object]]:
+    lines = (folder / "guardian.jsonl").read_text(encoding="utf-8").splitlines()
+    return {note["guardian"]: note for note in map(json.loads, lines)}
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+@pytest.mark.parametrize("problem", [RuntimeError("an inverted relay"), SystemExit(3)])
+def test_a_guardian_that_fails_itself_says_so_closes_the_bench_and_ends_the_runner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: WallClock, exclusive: bool, problem: BaseException
+) -> None:
+    def fail(*_: object, **__: object) -> SafeReport:
+        raise problem
+
+    monkeypatch.setattr(guardian, "make_safe", fail)
+    runner = Watched()
+    assert take_over(order(tmp_path, exclusive=exclusive), {}, runner, "the runner died", clock) is False
+    assert runner.ended == 1
+    entry = quarantined_bench(DEFINITION.name)
+    assert entry["by"] == "guardian"
+    assert entry["cause"] == f"the runner died; the guardian itself failed: {type(problem).__name__}: {problem}"
+    assert type(problem).__name__ in str(notes(tmp_path)["failed"]["trace"])
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_a_runner_that_cannot_be_ended_keeps_nobody_from_switching_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: WallClock, exclusive: bool
+) -> None:
+    monkeypatch.setattr(guardian, "make_safe", lambda *_, **__: SafeReport((), True, 0.0, "off"))
+    assert take_over(order(tmp_path, exclusive=exclusive), {}, Watched(refuses=True), "it stalled", clock) is True
+    said = notes(tmp_path)
+    assert said["way out"]["safe"] is True
+    assert said["runner"]["became"] == "could not be ended: ProcessLookupError: no such process"
+
+
+def test_it_has_the_runner_s_state_folder_wherever_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: WallClock
+) -> None:
+    relative = f"state-of-{tmp_path.name}"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BMSBENCH_STATE", relative)
+    told = "import os, pathlib, json, sys; order = json.loads(input()); "
+    told += "pathlib.Path(order['evidence']).write_text(os.environ['BMSBENCH_STATE']); "
+    told += "print('armed', flush=True); sys.stdin.read()"
+    monkeypatch.setattr(guarding, "COMMAND", (sys.executable, "-c", told))
+    process = GuardianProcess(DEFINITION, lab=None, evidence=tmp_path / "seen")
+    process.wait_armed(clock)
+    process.leave()
+    process.close()
+    assert (tmp_path / "seen").read_text(encoding="utf-8") == str(tmp_path.resolve() / relative)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc to see where a process stands")
+def test_it_stands_where_the_runner_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: WallClock) -> None:
+    monkeypatch.chdir(tmp_path)
+    process = GuardianProcess(DEFINITION, lab=Path("lab"), evidence=None)
+    try:
+        process.wait_armed(clock)
+        assert Path(f"/proc/{process.pid}/cwd").resolve() == tmp_path.resolve()
+    finally:
+        process.leave()
+        process.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc to see what a process ignores")

@@ -26,6 +26,8 @@ class Part:
             self.world.did.append((self.name, word, machine_time_s() - self.world.begin_s))
             if word == "take_control" and self.world.refuses_control(self.name):
                 raise InstrumentError("somebody else has control")
+            if word == "close" and self.name == self.world.keeps_open:
+                raise OSError("bad file descriptor")
             return {"measure_voltage": 0.0, "measure_dc_voltage": 0.0, "is_output_on": False}.get(word)
 
         if word.startswith("_"):
@@ -38,6 +40,7 @@ class Part:
 
 class World:
     def __init__(self, opens_after_s: Mapping[str, float], controlled_after_s: Mapping[str, float]) -> None:
+        self.keeps_open = ""
         self.begin_s = machine_time_s()
         self.did: list[tuple[str, str, float]] = []
         self._opens, self._controlled = opens_after_s, controlled_after_s
@@ -101,3 +104,15 @@ def test_one_that_refuses_control_is_closed_and_tried_again() -> None:
     did = [what for who, what, _ in world.did if who == "source_sink"]
     assert did[:2] == ["take_control", "close"]
     assert any(step.step == "bidirectional" and step.done for step in report.steps if step.stage == "reached")
+
+
+def test_a_connection_that_cannot_be_closed_is_told_and_replaces_nothing() -> None:
+    world, healthy = World({}, {}), World({}, {})
+    world.keeps_open = "source_sink"
+    report = making_safe.make_safe(DEFINITION, kinds=world.kinds)
+    [failed] = [step for step in report.steps if step.stage == "closed"]
+    assert (failed.step, failed.done, failed.text) == ("bidirectional", False, "OSError: bad file descriptor")
+    names = [who for who, what, _ in world.did if what == "close"]
+    assert sorted(names) == sorted(DEFINITION.roles.values()), "the others were closed all the same"
+    assert report.safe is making_safe.make_safe(DEFINITION, kinds=healthy.kinds).safe
+    assert "closed" not in {step.stage for step in report.failed}
