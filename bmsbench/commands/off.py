@@ -22,11 +22,14 @@ def command(bench: str, force: bool, lab: Path | None, as_json: bool) -> int:
     """Take the way out on a bench: current to zero, outputs off, disconnect open, then measure.
 
     Goes on whatever does not answer. A bench that a run has now is left to that run, which is named; --force goes
-    ahead all the same. Exit status: 0 safe and measured, 2 a file is wrong, 10 NOT known to be safe, or left alone.
+    ahead all the same. A bench that is not known to be safe afterwards is quarantined (see 'bmsbench release').
+    Exit status: 0 safe and measured, 2 a file is wrong, 10 NOT known to be safe, or left alone.
     """
     from dataclasses import asdict
 
     from bench.definition import check_simulated, find_definition, load_definition
+    from bench.errors import DefinitionError
+    from bench.quarantine import quarantine_bench
     from bench.shield import shielded
     from bmsbench.columns import paragraph
     from instruments.making_safe import make_safe
@@ -35,16 +38,26 @@ def command(bench: str, force: bool, lab: Path | None, as_json: bool) -> int:
     check_simulated(definition)
     if definition.bench.clock == "simulated":
         text = f"bench {definition.name} exists only while something runs on it; nothing is on"
-        click.echo(json.dumps({"bench": definition.name, "safe": True, "text": text, "steps": []}) if as_json else text)
+        data = {"bench": definition.name, "safe": True, "text": text, "steps": [], "quarantine": None}
+        click.echo(json.dumps(data) if as_json else text)
         return 0
     with ExitStack() as stack:
         _hold(stack, definition, lab, force=force)
         if not as_json:
             click.echo(f"bench {definition.name}: switching off {', '.join(definition.roles)}", err=True)
         stack.enter_context(shielded())
-        report = make_safe(definition, lab=lab, patience_s=_REACH_S)
+        kept = None
+        try:
+            report = make_safe(definition, lab=lab, patience_s=_REACH_S)
+        except DefinitionError:
+            raise  # nothing was opened
+        except BaseException as problem:
+            quarantine_bench(definition, f"{type(problem).__name__}: {problem}", by=_BY)
+            raise
+        if not report.safe:
+            kept = quarantine_bench(definition, report.text, by=_BY, evidence=report.lines())
     if as_json:
-        data = {"bench": definition.name, **asdict(report)}
+        data = {"bench": definition.name, **asdict(report), "quarantine": kept}
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
     else:
         for step in report.steps:
@@ -52,9 +65,12 @@ def command(bench: str, force: bool, lab: Path | None, as_json: bool) -> int:
         click.echo(
             f"\nbench {definition.name} {'is safe' if report.safe else 'is NOT known to be safe'}: {report.text}"
         )
+        if kept is not None:
+            click.echo(kept)
     return 0 if report.safe else 10
 
 
+_BY = "bmsbench off"
 _REACH_S = 6.0  # an EA may count the connection of a run that died for about 3 s
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,9 +24,16 @@ def command(bench: str, by: str, yes: bool, lab: Path | None, as_json: bool) -> 
     """
     from bench.definition import find_definition, load_definition
     from bench.errors import DefinitionError
-    from bench.quarantine import bench_file, quarantined_bench, quarantined_dut, release_bench
+    from bench.quarantine import bench_file, closed_by, quarantined_bench, quarantined_dut, release_bench
+    from bench.quarantine_files import looks
 
-    name = load_definition(find_definition(bench, lab)).name if bench.endswith(".toml") else bench
+    definition = load_definition(find_definition(bench, lab)) if bench.endswith(".toml") else None
+    name = bench if definition is None else definition.name
+    if definition is not None and not bench_file(name).exists() and (others := closed_by(definition)):
+        raise DefinitionError(
+            f"bench {name} is not quarantined itself, but has instruments of: {', '.join(others)}; look at that bench, "
+            "then release it by its name"
+        )
     if not bench_file(name).exists() and quarantined_dut(name) is not None:
         raise DefinitionError(
             f"{name} is no bench but a BMS, and is released when its settings read as before, not by anybody's word: "
@@ -34,11 +43,8 @@ def command(bench: str, by: str, yes: bool, lab: Path | None, as_json: bool) -> 
     if as_json and not yes:
         raise click.UsageError("--json asks nothing; add --yes when the person named by --by has looked")
     if not as_json:
-        click.echo(f"bench {name}, quarantined since {entry.get('since', '?')} by the {entry.get('by', '?')}")
-        click.echo(f"cause   {entry.get('cause', '?')}")
-        for line in entry.get("evidence", []):
-            click.echo(f"        {line}")
-    question = f"\n{by}: did you see that every output is off, the disconnect open, and nothing is warm?"
+        _show(name, entry)
+    question = f"\n{by}: did you see that {', and that '.join(looks(entry))}?"
     if not yes and not click.confirm(question, default=False):
         click.echo(f"bench {name} stays quarantined")
         return 10
@@ -48,3 +54,18 @@ def command(bench: str, by: str, yes: bool, lab: Path | None, as_json: bool) -> 
     else:
         click.echo(f"bench {name} is released by {by}; it may run again")
     return 0
+
+
+def _show(name: str, entry: Mapping[str, Any]) -> None:
+    from bench.quarantine_files import listed
+
+    for number, trouble in enumerate([entry, *listed(entry, "later", dict)]):
+        begin = (
+            f"\nlater, {trouble.get('since', '?')}"
+            if number
+            else f"bench {name}, quarantined since {trouble.get('since', '?')}"
+        )
+        click.echo(f"{begin} by {trouble.get('by', '?')}")
+        click.echo(f"cause   {trouble.get('cause', '?')}")
+        for line in listed(trouble, "evidence", str):
+            click.echo(f"        {line}")

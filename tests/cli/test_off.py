@@ -15,6 +15,8 @@ import pytest
 
 from bench.bench_lock import hold_bench, lock_file, things_of
 from bench.definition import load_definition
+from bench.errors import InstrumentError, SafetyError
+from bench.quarantine import check_bench, quarantined_bench
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of other processes are those of POSIX")
 
@@ -81,6 +83,7 @@ def test_force_goes_ahead_and_says_what_it_cannot_reach(lab: Any, runner: subpro
     assert f"in use by process {runner.pid} (" in done.stderr
     assert "one client (EA) may refuse" in done.stderr
     data = json.loads(done.stdout)
+    assert data["safe"] is (data["quarantine"] is None)
     assert [step["step"] for step in data["steps"] if step["stage"] == "disconnect open" and step["done"]]
     runner.communicate(timeout=60)
     assert runner.returncode == 10, "it ends by itself: its guard sees that the bench was opened under it"
@@ -101,6 +104,38 @@ def test_what_a_dead_run_left_is_no_obstacle(lab: Any, runner: subprocess.Popen[
     assert abs(truth["current_a"]) < 0.2
     assert truth["outputs_on"] == []
     assert truth["disconnect_closed"] is False
+
+
+def test_a_bench_that_is_not_known_to_be_safe_is_quarantined(lab: Any) -> None:
+    assert lab.tell("fault charger silent") == "ok"
+    try:
+        done = off(lab)
+    finally:
+        assert lab.tell("fault charger none") == "ok"
+    assert done.returncode == 10, done.stdout + done.stderr
+    definition = load_definition(lab.definition)
+    assert f"bmsbench release {definition.name} --by NAME" in done.stdout
+    entry = quarantined_bench(definition.name)
+    assert entry["by"] == "bmsbench off"
+    assert "not reached: supply" in entry["cause"]
+    assert off(lab).returncode == 0
+    with pytest.raises(SafetyError, match="not reached: supply"):
+        check_bench(definition)  # that it is safe now is measured, that somebody looked is not
+
+
+def test_a_way_out_that_fails_itself_leaves_the_bench_quarantined(
+    lab: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bmsbench.__main__ import main
+    from instruments import making_safe
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise InstrumentError("an inverted relay")
+
+    monkeypatch.setattr(making_safe, "make_safe", fail)
+    assert main(["off", "--bench", str(lab.definition), "--json"]) == 10
+    assert "an inverted relay" in capsys.readouterr().err
+    assert "an inverted relay" in quarantined_bench(load_definition(lab.definition).name)["cause"]
 
 
 def test_no_run_begins_while_it_switches_off(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
