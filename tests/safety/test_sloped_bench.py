@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +95,12 @@ def test_a_welded_disconnect_is_found_with_a_slope_too_and_a_wrong_contact_is_na
 def test_check_lets_it_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--bench", str(sloped(tmp_path, "virtual")), "--bms", "seplos_v3"]) == 0
     assert "may run (SIMULATED)" in capsys.readouterr().out
+
+
+def test_the_sign_is_judged_on_it(tmp_path: Path) -> None:
+    words = ["run", "current_sign", "--bench", str(sloped(tmp_path, "virtual")), "--bms", "seplos_v3"]
+    command = [sys.executable, "-m", "bmsbench", *words, "--run-folder", str(tmp_path / "evidence")]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 0, run.stdout[-3000:]
+    record = json.loads((tmp_path / "evidence" / "run.json").read_text(encoding="utf-8"))
+    assert {test["outcome"] for test in record["tests"]} == {"passed", "skipped"}
