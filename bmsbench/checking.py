@@ -129,7 +129,7 @@ def _instruments(stand: Stand, check: Check) -> None:
             calibration = "calibration not declared"
             remark = "" if role in NAMELESS else f"{name}: its calibration is not declared"
         elif due < today:
-            calibration = f"calibration OVERDUE since {due}: do not trust verdicts that use it"
+            calibration = f"calibration OVERDUE since {due}: verdicts that use it will be inconclusive"
             remark = f"{name}: calibration is overdue since {due}"
         else:
             calibration = f"calibrated to {due}"

@@ -17,7 +17,7 @@ CELL = "padding:.3em .7em;border-bottom:1px solid #9ca3af66;vertical-align:top;t
 
 def measurement_table(rows: Iterable[Mapping[str, Any]]) -> str:
     """Return stored measurements (`Measurement.as_dict`) as an HTML table."""
-    head = ("measurement", "value", "U (k = 2)", "limits", "verdict", "source, reference")
+    head = ("measurement", "value", "U (95 %)", "limits", "verdict", "source, reference")
     out = [
         '<table style="border-collapse:collapse;font:13px/1.45 system-ui,Segoe UI,Roboto,sans-serif">',
         "<thead><tr>" + "".join(f'<th style="{CELL}left">{escape(word)}</th>' for word in head) + "</tr></thead>",
