@@ -82,7 +82,7 @@ class Envelope(Frozen):
 class StopLatency(Frozen):
     """How long each way of stopping takes, from the decision to |current| < 0.1 % of range: measured, then declared.
 
-    `bmsbench commission` measures them; every abort and every way out measures again and the longest counts.
+    `bmsbench commission` measures them; every abort measures again, and the longer one counts for the rest of its test.
     """
 
     outputs_off_s: float = Field(gt=0, le=60.0, description="the run switches all outputs off")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
 
-from bench.clock import Clock, Tick
+from bench.clock import Clock, Rank, Tick
 from bench.definition import Definition
 from bench.dut import Dut
 from bench.envelope import Approach
@@ -90,6 +91,7 @@ class Guard(SetpointChecks):
         self._stopping: tuple[str, float] | None = None  # how, and since when
         declared = definition.safety.stop_latency
         self.stop_latency_s = {} if declared is None else declared.model_dump()
+        self._opening = threading.Lock()
         self.guardian: Guardian | None = None
         # What the watch raised, so that it is told even where no later sleep of the test would have told it.
         self.trouble: BaseException | None = None
@@ -125,7 +127,7 @@ class Guard(SetpointChecks):
         self._watch_cells()
         self._ticks.append(self._clock.every(WATCH_S, self._watch))
         if self._cell_monitor is not None:
-            self._ticks.append(self._clock.every(CELLS_S, self._watch_cells))
+            self._ticks.append(self._clock.every(CELLS_S, self._watch_cells, rank=Rank.SLOW))
 
     def stop_watch(self) -> None:
         """End the watch."""
@@ -154,7 +156,7 @@ class Guard(SetpointChecks):
                 self._keep(f"link.{name}", now_s, float(link.prove().proven))
         if self._cells_at_s is not None and now_s - self._cells_at_s > CELLS_STALE_S:
             self._breach(f"cells were last measured {now_s - self._cells_at_s:.1f} s ago", "watched blindly")
-        if self.guardian is not None and current_a is not None:
+        if self.guardian is not None and current_a is not None and not self.breach:
             try:
                 self.guardian.beat()
             except SafetyError as problem:
@@ -259,23 +261,29 @@ class Guard(SetpointChecks):
 
     def _breach(self, what: str, why: str = "envelope breached", *, blind: bool = False) -> None:
         """Open everything first, explain afterwards. `blind`: the disconnect does not wait for the outputs."""
-        if self.breach:
+        if not self._claim(what):
             return
-        self.breach = what
         results = self._outputs_off_now(blind=blind, disconnect_too=True)
         self._event("mark", "breach", detail=what)
         failed = "; ".join(str(result) for result in results if not result.done)
         self.trouble = SafetyError(f"{why}: {what}; outputs were switched off{': ' + failed if failed else ''}")
         raise self.trouble
 
+    def _claim(self, what: str) -> bool:
+        """Note the first breach; two threads may find one at once, and only the first opens everything."""
+        with self._opening:
+            if self.breach:
+                return False
+            self.breach = what
+            return True
+
     def _open_blindly(self, channel: str, problem: BenchError) -> None:
-        if self.breach:
+        if not self._claim(f"{channel} could not be watched: {problem}"):
             return
-        self.breach = f"{channel} could not be watched: {problem}"
         self.trouble = problem
         results = self._outputs_off_now(blind=True)
         failed = [str(result) for result in results if not result.done]
-        self._event("mark", "blind", detail="; ".join([self.breach, *failed]))
+        self._event("mark", "blind", detail="; ".join([str(self.breach), *failed]))
 
     def _outputs_off_now(self, *, blind: bool = False, disconnect_too: bool = False) -> list[StepResult]:
         self._acting()

@@ -19,6 +19,8 @@ from bench.roles import (
     SafetyInput,
 )
 
+LONGEST_STEP_S = 0.1  # between two settings of a ramp
+
 
 class SetpointChecks:
     """Refuses before sending (`bench.guarded.Checks`); the guard itself is one."""
@@ -99,9 +101,10 @@ class SetpointChecks:
         slope = self.envelope.slope_a_per_s
         now_s = self._clock.now()
         before_a, at_s = self._commanded.get((role, direction), (0.0, now_s))
-        if slope is not None and current_a > before_a + slope * (now_s - at_s) + 1e-9:
+        span_s = min(now_s - at_s, LONGEST_STEP_S)  # time that passed in peace allows no step
+        if slope is not None and current_a > before_a + slope * span_s + 1e-9:
             raise OutOfRange(
-                f"{role}: from {before_a:g} to {current_a:g} A {direction.word} in {now_s - at_s:.3g} s is faster "
+                f"{role}: from {before_a:g} to {current_a:g} A {direction.word} in {span_s:.3g} s is faster "
                 f"than envelope.slope_a_per_s = {slope:g} A/s on bench {self.definition.name}; ramp it (nothing sent)"
             )
         self._commanded[role, direction] = (current_a, now_s)

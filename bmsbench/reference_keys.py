@@ -16,6 +16,8 @@ from bmsbench.suites import ROOT
 
 SUFFIXES = {
     "_ppm_per_k": "ppm/K",
+    "_a_per_s": "A/s",
+    "_k_per_s": "K/s",
     "_degc": "°C",
     "_ohm": "Ω",
     "_pct": "%",

@@ -35,6 +35,7 @@ class GuardianProcess:
     def __init__(self, definition: Definition, *, lab: Path | None, evidence: Path | None) -> None:
         self.stall_s = definition.safety.stall_s
         self._armed = False
+        self._saying = threading.Lock()
         self._last_s: float | None = None
         self._heard_s = self._asked_s = 0.0
         self._left = True  # nothing was energised yet
@@ -162,7 +163,8 @@ class GuardianProcess:
     def _say(self, word: str) -> None:
         if self._process.stdin is None or self._process.poll() is not None:
             raise BrokenPipeError(f"it ended with status {self._process.poll()}")
-        self._process.stdin.write(word + "\n")
+        with self._saying:  # the watch and a slow look may find something at once
+            self._process.stdin.write(word + "\n")
 
     def _listen(self) -> None:
         for line in self._process.stdout or ():

@@ -7,6 +7,7 @@ import pytest
 from bench import stimulus
 from bench.budgets import averaging_s
 from bench.procedures import excusing_flags, flags_but, levels_of, role_of, settle_time_s
+from bench.slopes import rise_s
 from bench.uncertainty import of_cycle
 from bench.verdict import abort_after_s, hold_time_s
 
@@ -16,6 +17,7 @@ PROBE_A = 10.0  # offered to see whether the path is open
 PROBE_S = 1.0
 LEAST_PROBE_A = 2.0  # below this the probe is lost in what the bench sets off
 READING_S = 1.0  # the shortest stretch of an overload over which a reading is judged
+RISE_FACTOR = 3.0  # how much longer than declared a slope may last, since each of its steps waits for an answer
 WITHOUT_COMMAND_S = 10.0  # a latched protection stays open this long without being asked
 
 
@@ -27,8 +29,7 @@ def test_stays_closed_just_inside_the_limit(stand, expect, profile, protection):
     level_a = _reachable(stand, protection, levels_of(stand, protection).must_not_trip)
     hold_s = hold_time_s(protection)
     stand.progress(f"{way.verb} at {level_a:.1f} A for {hold_s:.0f} s: {protection.name} must stay quiet")
-    begin_s = stand.clock.now()
-    with stimulus.stepping(stand, way.sign * level_a):
+    with stimulus.stepping(stand, way.sign * level_a) as begin_s:
         stand.clock.sleep(hold_s)
         end_s = stand.clock.now()
     expect(
@@ -50,7 +51,7 @@ def test_stays_closed_just_inside_the_limit(stand, expect, profile, protection):
 @pytest.mark.case(id="OC-TRIP", function="over-current protection", severity="blocker")
 def test_trips_in_time_and_the_current_stops(stand, expect, profile, protection):
     """{protection} ends the current in time at the must-trip level, with the right flag and switch"""
-    begin_s, end_s, level_a = _provoke(stand, protection)
+    begin_s, end_s, level_a, reached_s = _provoke(stand, protection)
     way = protection.about.direction
     others = flags_but(profile, protection)
     _expect_trip(stand, expect, protection, begin_s, end_s, level_a)
@@ -68,7 +69,7 @@ def test_trips_in_time_and_the_current_stops(stand, expect, profile, protection)
             period_s=profile.signals[protection.flag].period_s,
             averaging_s=averaging_s(stand.definition),
         )
-    _expect_reading(stand, expect, protection, begin_s)
+    _expect_reading(stand, expect, protection, begin_s, reached_s)
     _expect_switches(stand, expect, protection, end_s)
     _expect_other_way(stand, expect, protection)
 
@@ -78,7 +79,7 @@ def test_trips_in_time_and_the_current_stops(stand, expect, profile, protection)
 def test_releases_as_declared(stand, expect, profile, protection):
     """{protection} stays open until its release, and then carries current again"""
     way = protection.about.direction
-    begin_s, end_s, level_a = _provoke(stand, protection)
+    begin_s, end_s, level_a, _ = _provoke(stand, protection)
     if stand.guard.aborted:
         # Nothing to release, and no skip: a protection that trips in one test and not in the next has failed.
         _expect_trip(stand, expect, protection, begin_s, end_s, level_a)
@@ -137,10 +138,10 @@ def _expect_blocked(stand, expect, way, duration_s):
     )
 
 
-def _expect_reading(stand, expect, protection, begin_s):
+def _expect_reading(stand, expect, protection, begin_s, reached_s):
     """While the BMS lets the overload flow, it reports it: above the quiet level nobody else has looked."""
     signal = stand.profile.signals["pack_current"]
-    first_s = begin_s + 0.5 + settle_time_s(stand.profile, ("pack_current",))
+    first_s = reached_s + 0.5 + settle_time_s(stand.profile, ("pack_current",))
     last_s = begin_s + 0.9 * protection.delay_s.min
     if last_s - first_s < max(READING_S, 4 * signal.period_s):
         return  # it opens before its reading could have settled
@@ -214,28 +215,27 @@ def _reachable(stand, protection, level_a):
 
 
 def _provoke(stand, protection):
-    """Step to the must-trip level and wait until the current has ended, or the abort has ended it."""
+    """Step to the must-trip level (ramp, with a slope) and wait until the current has ended, or the abort has."""
     way = protection.about.direction
     level_a = _reachable(stand, protection, levels_of(stand, protection).must_trip)
     stand.trips.spend(protection)
-    abort_s = abort_after_s(protection, 2 * of_cycle(0.1))
+    abort_s = abort_after_s(protection, 2 * of_cycle(0.1)) + RISE_FACTOR * rise_s(stand, level_a)
     stand.progress(f"{way.verb} at {level_a:.1f} A: {protection.name} must trip, abort after {abort_s:.1f} s")
     begin_s = stand.clock.now()
     try:
         with stand.guard.provoke(protection.name, abort_s, level_a=level_a):
-            stimulus.force(stand, way.sign * level_a)
+            reached_s = stimulus.force(stand, way.sign * level_a)
             stimulus.wait_for_end(stand, way, level_a, timeout_s=abort_s + 1.0)
         stand.clock.sleep(AFTER_TRIP_S)
         end_s = stand.clock.now()
     finally:
         stimulus.release(stand)
-    return begin_s, end_s, level_a
+    return begin_s, end_s, level_a, reached_s
 
 
 def _probe(stand, way, duration_s=PROBE_S, level_a=PROBE_A):
     """Offer a small current for a while; say when."""
-    begin_s = stand.clock.now()
-    with stimulus.stepping(stand, way.sign * level_a):
+    with stimulus.stepping(stand, way.sign * level_a) as begin_s:
         stand.clock.sleep(duration_s)
         end_s = stand.clock.now()
     return begin_s, end_s

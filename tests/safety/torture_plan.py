@@ -164,8 +164,8 @@ class Plan:
         power = [name for name in POWER[self.bench] if name in hurt]
         relays = RELAYS in hurt
         if gone == {"run", "guardian"}:
-            if self.bench == "virtual_bidirectional":
-                return "run and guardian are gone, and a PSB has no watchdog over Modbus"
+            if self.bench == "virtual_bidirectional":  # its disconnect opens by itself
+                return "run and guardian are gone, and the disconnect conducts" if self.welded else ""
             if any(hurt[name] == "does not switch off" for name in power):
                 return "run and guardian are gone, and the instrument ignores its own watchdog"
         elif power and relays:
