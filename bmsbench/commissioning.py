@@ -95,7 +95,7 @@ def commission(
     drivers = lab / "drivers" if lab else None
     driver = catalogue.load(FOLDER_OF_ROLE[role], definition.instruments[name].driver, drivers)
     sheet = ContactSheet()
-    check_bench(definition.name)
+    check_bench(definition)
     with contextlib.ExitStack() as stack:
         stack.enter_context(leaving_on_signals())
         stack.enter_context(hold_bench(definition))
@@ -186,7 +186,7 @@ def _meet(
             if report.safe:
                 _disarm(place, sheet)
         if not report.safe and definition.bench.clock == "wall":
-            quarantine_bench(definition.name, report.text, by="bmsbench commission", evidence=report.lines())
+            quarantine_bench(definition, report.text, by="bmsbench commission", evidence=report.lines())
         return report
 
     with contextlib.ExitStack() as stack:

@@ -9,7 +9,7 @@ from typing import Any
 from bench.clock import Clock
 from bench.definition import Definition
 from bench.errors import BenchError, InstrumentError, SafetyError
-from bench.quarantine import quarantine_bench
+from bench.quarantine import quarantine_bench, remember_low_cell
 from bench.roles import BmsLink, Identity
 from bench.shield import shielded, tell
 from bench.stand import Stand
@@ -51,13 +51,14 @@ def leave(
             tell(f"bench {stand.definition.name} {'made safe' if report.safe else 'is NOT safe'}: {report.text}")
         lines = "\n".join(report.lines())
         name = stand.definition.name
-        if stand.guard.cells_too_low and not stand.clock.simulated:
-            lines = (
-                f"{lines}\n{quarantine_bench(name, stand.guard.cells_too_low, by='runner', evidence=report.lines())}"
-            )
+        if stand.guard.cells_too_low:
+            kept = remember_low_cell(stand.definition, stand.guard.cells_too_low, evidence=report.lines())
+            lines = lines if kept is None else f"{lines}\n{kept}"
         if not report.safe:
             if not stand.clock.simulated:
-                lines = f"{lines}\n{quarantine_bench(name, report.text, by='runner', evidence=report.lines())}"
+                lines = (
+                    f"{lines}\n{quarantine_bench(stand.definition, report.text, by='runner', evidence=report.lines())}"
+                )
             if guardian is not None:
                 lines = f"{lines}\n{_hand_over(stand, guardian, opened)}"
             raise SafetyError(f"bench {name} is NOT safe: {report.text}\n{lines}") from problem

@@ -82,7 +82,7 @@ def open_stand(
     """
     check_admitted(definition, admission)
     if definition.bench.clock == "wall":
-        check_bench(definition.name)
+        check_bench(definition)
     check_fit(definition, profile)
     check_defects(definition, profile, defects)
     watchers = observers or Observers()
