@@ -162,7 +162,7 @@ def test_a_current_that_stays_on_is_a_finding(ended: Any) -> None:
 
 
 def test_a_current_that_stays_on_where_nobody_could_end_it_is_counted_apart(ended: Any) -> None:
-    plan = trial(BOTH, bench="virtual_bidirectional")
+    plan = trial(BOTH, Blow("the disconnect is welded", "relays"), bench="virtual_bidirectional")
     data = ended([truth(0.9, 50.0), truth(17.0, 50.0), truth(17.1, 50.0, "source_sink")], -9, plan)
     assert data["stayed_on"]
     assert data["problems"] == []
