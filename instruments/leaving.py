@@ -66,6 +66,13 @@ def leave(
         if trouble is not None and not isinstance(problem, KeyboardInterrupt) and not _tells(problem, trouble):
             raise trouble from problem
         if report.failed:
+            left_on = [step for step in report.failed if step.stage == "outputs off"]
+            if (
+                left_on and not stand.clock.simulated
+            ):  # an output that may be on behind the disconnect waits for it to close
+                cause = f"{report.text}, but {'; '.join(str(step) for step in left_on)}"
+                kept = quarantine_bench(stand.definition, cause, by="runner", evidence=report.lines())
+                lines = f"{lines}\n{kept}"
             raise InstrumentError(
                 f"bench {name} did not obey on the way out, the current is off all the same: {report.text}\n{lines}"
             ) from problem
