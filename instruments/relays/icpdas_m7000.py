@@ -16,10 +16,11 @@ from collections.abc import Mapping
 from typing import ClassVar, Self
 
 from bench.clock import Clock
-from bench.errors import ConnectionLost, DefinitionError, InstrumentError, InstrumentTimeout, OutOfRange
+from bench.errors import ConnectionLost, InstrumentError, InstrumentTimeout, OutOfRange
 from bench.quantities import Range
 from bench.roles import Identity, Record
 from instruments.driver import check_options, option
+from instruments.modbus_board import channel_of, closed_when_on, greet, rtu_link
 from instruments.transports.modbus import ModbusTransport
 
 _CHANNELS = 5
@@ -68,33 +69,14 @@ class IcpdasM7000:
         board loses its supply: the one that is wired), `device_id` (1), `serial` (what the definition calls it).
         """
         check_options(name, options, ("channel", "contact", "device_id", "serial"))
-        channel = option(name, options, "channel", 0)
-        if not 1 <= channel <= _CHANNELS:
-            raise DefinitionError(f"{name}: option 'channel' must be an output's number, 1 to {_CHANNELS}")
-        contact = option(name, options, "contact", "normally_open")
-        if contact not in ("normally_open", "normally_closed"):
-            raise DefinitionError(
-                f"{name}: option 'contact' is {contact!r}, but must be 'normally_open' or 'normally_closed'"
-            )
-        link = ModbusTransport(
-            name,
-            address,
-            clock=clock,
-            record=record,
-            device_id=option(name, options, "device_id", 1),
-            framing="rtu",
-            timeout_s=timeout_s,
-            spacing_s=_SPACING_S,
+        channel = channel_of(name, options, _CHANNELS, "an output")
+        closes_when_on = closed_when_on(name, options)
+        link = rtu_link(
+            name, address, clock=clock, record=record, options=options, timeout_s=timeout_s, spacing_s=_SPACING_S
         )
-        relay = cls(name, link, channel, contact == "normally_open", option(name, options, "serial", ""))
-        try:
-            link.connect()
-            # Only whether it answers: whatever it says, this must be openable to be opened on the way out.
-            relay._reads_closed()
-            relay._bit(_FIRST_READ)
-        except BaseException:
-            link.close()
-            raise
+        relay = cls(name, link, channel, closes_when_on, option(name, options, "serial", ""))
+        # Only whether it answers: whatever it says, this must be openable to be opened on the way out.
+        greet(link, lambda: (relay._reads_closed(), relay._bit(_FIRST_READ)))
         return relay
 
     def identify(self) -> Identity:

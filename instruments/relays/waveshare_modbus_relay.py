@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import ClassVar, Self
 
 from bench.clock import Clock
-from bench.errors import DefinitionError, InstrumentError
+from bench.errors import InstrumentError
 from bench.roles import Identity, Record
 from instruments.driver import check_options, option
+from instruments.modbus_board import channel_of, closed_when_on, greet, rtu_link
 from instruments.transports.modbus import ModbusTransport
 
 _CHANNELS = 8
@@ -55,31 +56,13 @@ class WaveshareModbusRelay:
         `normally_closed`: which one is wired), `device_id` (1), `serial` (what the definition calls this board).
         """
         check_options(name, options, ("channel", "contact", "device_id", "serial"))
-        channel = option(name, options, "channel", 0)
-        if not 1 <= channel <= _CHANNELS:
-            raise DefinitionError(f"{name}: option 'channel' must be a relay's number, 1 to {_CHANNELS}")
-        contact = option(name, options, "contact", "normally_open")
-        if contact not in ("normally_open", "normally_closed"):
-            raise DefinitionError(
-                f"{name}: option 'contact' is {contact!r}, but must be 'normally_open' or 'normally_closed'"
-            )
-        link = ModbusTransport(
-            name,
-            address,
-            clock=clock,
-            record=record,
-            device_id=option(name, options, "device_id", 1),
-            framing="rtu",
-            timeout_s=timeout_s,
-            spacing_s=_SPACING_S,
+        channel = channel_of(name, options, _CHANNELS, "a relay")
+        closes_when_on = closed_when_on(name, options)
+        link = rtu_link(
+            name, address, clock=clock, record=record, options=options, timeout_s=timeout_s, spacing_s=_SPACING_S
         )
-        relay = cls(name, link, channel, contact == "normally_open", option(name, options, "serial", ""))
-        try:
-            link.connect()
-            relay.is_closed()
-        except BaseException:
-            link.close()
-            raise
+        relay = cls(name, link, channel, closes_when_on, option(name, options, "serial", ""))
+        greet(link, relay.is_closed)
         return relay
 
     def identify(self) -> Identity:

@@ -14,6 +14,7 @@ from bench.clock import Clock
 from bench.errors import DefinitionError
 from bench.roles import Identity, Record
 from instruments.driver import check_options, option
+from instruments.modbus_board import channel_of, greet, rtu_link
 from instruments.transports.modbus import ModbusTransport
 
 _CHANNELS = 8
@@ -58,29 +59,15 @@ class WaveshareModbusInputs:
             DefinitionError: an option is wrong. ConnectionLost, InstrumentTimeout: nothing answers there.
         """
         check_options(name, options, ("channel", "closed_reads", "device_id", "serial"))
-        channel = option(name, options, "channel", 0)
-        if not 1 <= channel <= _CHANNELS:
-            raise DefinitionError(f"{name}: option 'channel' must be an input's number, 1 to {_CHANNELS}")
+        channel = channel_of(name, options, _CHANNELS, "an input")
         closed_reads = option(name, options, "closed_reads", "on")
         if closed_reads not in ("on", "off"):
             raise DefinitionError(f"{name}: option 'closed_reads' is {closed_reads!r}, but must be 'on' or 'off'")
-        link = ModbusTransport(
-            name,
-            address,
-            clock=clock,
-            record=record,
-            device_id=option(name, options, "device_id", 1),
-            framing="rtu",
-            timeout_s=timeout_s,
-            spacing_s=_SPACING_S,
+        link = rtu_link(
+            name, address, clock=clock, record=record, options=options, timeout_s=timeout_s, spacing_s=_SPACING_S
         )
         loop = cls(name, link, channel, closed_reads == "on", option(name, options, "serial", ""))
-        try:
-            link.connect()
-            loop.is_clear()
-        except BaseException:
-            link.close()
-            raise
+        greet(link, loop.is_clear)
         return loop
 
     def identify(self) -> Identity:
