@@ -9,7 +9,8 @@ from bench.clock import Clock, wait_until
 from bench.errors import DefinitionError, Inconclusive, LinkError, Missing, ReadingError
 from bench.loading import nearest
 from bench.observer import Event, Observer
-from bench.profile import Profile, StateRequest
+from bench.operation import StateRequest
+from bench.profile import Profile
 from bench.roles import BmsLink, Reading
 
 POLL_S = 0.05  # how often a state is looked at while waiting for it

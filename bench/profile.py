@@ -8,13 +8,16 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from bench.diagnosis import Diagnosis
 from bench.errors import DefinitionError
 from bench.loading import Frozen, find_named, nearest, read_toml, validate
 from bench.moved_promises import check_sections, limited_direction
+from bench.operation import Operation, StateRequest
 from bench.protection import Level, Protection
 from bench.quantities import Direction
 from bench.settings import Identification, Setting
 from bench.signals import Signal
+from bench.thermistor import TemperatureSensors
 
 PROFILES = Path(__file__).parent / "profiles"
 SEVERITY: dict[Level, int] = {"information": 0, "warning": 1, "protection": 2}
@@ -61,6 +64,7 @@ class Absolute(Frozen):
     cell_low_v: float = Field(gt=0, description="of one cell")
     temperature_high_degc: float = Field(default=80.0, description="of a cell")
     temperature_low_degc: float = Field(default=-40.0, description="of a cell")
+    short_circuit_a: float | None = Field(default=None, gt=0, description="for less than a millisecond; magnitude")
 
 
 class Tolerates(Frozen):
@@ -69,6 +73,12 @@ class Tolerates(Frozen):
     body_diode_a: float = Field(default=0.0, ge=0.0, description="continuous current through a body diode")
     open_sense_wire: bool = Field(default=False, description="a cell's sense wire may be opened")
     reversed_sense_wires: bool = Field(default=False, description="sense wires may be exchanged")
+    shunt_open: bool = Field(default=False, description="a sense lead of its shunt may be opened")
+    shunt_reversed: bool = Field(default=False, description="the sense leads of its shunt may be exchanged")
+    short_circuit: bool = Field(default=False, description="the pack may be shorted behind its switches")
+    supply_dip: bool = Field(default=False, description="its own supply may be taken away at any moment")
+    welded_switch: bool = Field(default=False, description="a switch may be bridged or held open from outside")
+    open_precharge: bool = Field(default=False, description="it may precharge in vain, or into a large capacitor")
 
 
 class CanDbcLink(Frozen):
@@ -92,44 +102,6 @@ class ModbusLink(Frozen):
 Link = Annotated[CanDbcLink | ModbusLink, Field(discriminator="kind")]
 
 
-class Step(Frozen):
-    """One step to operation: what to request, and the state word to wait for."""
-
-    request: dict[str, float] = Field(description="what to send: signals of the request message and their numbers")
-    until: str = Field(description="state word to wait for")
-    timeout_s: float = Field(gt=0, description="how long to wait for it")
-    wait_s: float = Field(default=0.0, ge=0.0, description="minimum time in that state before going on")
-
-
-class StateRequest(Frozen):
-    """The bench must send a request cyclically; without it the BMS leaves operation."""
-
-    kind: Literal["state_request"] = Field(description="the bench asks for a state, cyclically")
-    link: str = Field(description="on which link")
-    message: str = Field(description="message that carries the request")
-    period_s: float = Field(gt=0, description="how often it is sent")
-    period_window_s: tuple[float, float] | None = Field(default=None, description="what the BMS accepts")
-    state: str = Field(default="state", description="name of the signal that tells the state")
-    operating: str = Field(description="the state word in which the switches are closed")
-    error: str = Field(description="the state word after a fatal fault")
-    sequence: tuple[Step, ...] = Field(min_length=1, description="steps from power-on to operation")
-    open: dict[str, float] = Field(description="the request that opens the switches")
-    clear: dict[str, float] = Field(description="the request that clears persistent flags")
-    closed: str | None = Field(default=None, description="signal that is 1 while the current path is closed")
-    precharge_s: float = Field(default=0.5, ge=0, description="time that precharging takes")
-    reclose_wait_s: float = Field(default=0.0, ge=0, description="pause the BMS needs between closings")
-
-
-class AlwaysOn(Frozen):
-    """The BMS closes its switches by itself and cannot be asked to open them."""
-
-    kind: Literal["always_on"] = Field(description="it closes its switches by itself")
-    settle_s: float = Field(default=2.0, ge=0, description="from power-on to closed switches")
-
-
-Operation = Annotated[StateRequest | AlwaysOn, Field(discriminator="kind")]
-
-
 class Behaviour(Frozen):
     """How it samples and switches; declared by the maker, used by planning and by the virtual BMS."""
 
@@ -137,6 +109,22 @@ class Behaviour(Frozen):
     filter_s: float = Field(default=0.0, ge=0, description="time constant of the reported current")
     switch_s: float = Field(default=0.0, ge=0, description="from decision to the switch being open")
     rest_current_a: float = Field(default=0.0, ge=0, description="below this it counts as resting")
+
+
+class Balancing(Frozen):
+    """When it balances, and how much."""
+
+    begins_v: float = Field(gt=0, description="a cell above this may be bled")
+    spread_v: float = Field(gt=0, description="by how much a cell must stand above the lowest to be bled")
+    current_a: float = Field(gt=0, description="what bleeds a cell at 3.4 V")
+    current_tolerance_pct: float = Field(default=20.0, gt=0, description="how far that may be off")
+    while_: Literal["charging", "always"] = Field(default="charging", alias="while", description="when")
+
+
+class Monitoring(Frozen):
+    """How its front end is divided."""
+
+    cells_per_chip: int = Field(gt=0, description="cells that share one monitoring chip")
 
 
 class Profile(Frozen):
@@ -151,6 +139,10 @@ class Profile(Frozen):
     signals: dict[str, Signal]
     operation: Operation
     protections: tuple[Protection, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+    temperature_sensors: TemperatureSensors | None = Field(default=None, description="its sensors; none: unknown")
+    balancing: Balancing | None = Field(default=None, description="how it balances; none: it does not")
+    monitoring: Monitoring | None = Field(default=None, description="its monitoring chips; none: one for all cells")
     identity: Identification = Identification()
     settings: dict[str, Setting] = Field(default_factory=dict, description="what a test may change, and puts back")
     requirements: dict[str, tuple[str, ...]] = Field(
@@ -188,12 +180,18 @@ class Profile(Frozen):
                 f"bms.upper_limit_cell_v: {self.bms.upper_limit_cell_v:g} V is above the absolute maximum "
                 f"of a cell, absolute.cell_high_v = {self.absolute.cell_high_v:g} V"
             )
-        names = [row.name for row in self.protections]
+        names = [*(row.name for row in self.protections), *(row.name for row in self.diagnoses)]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"protections: the name {name!r} is used twice")
         for index, row in enumerate(self.protections):
             self._check_protection(f"protections.{index} ({row.name})", row)
+        for index, found in enumerate(self.diagnoses):
+            self._check_diagnosis(f"diagnoses.{index} ({found.name})", found)
+        sensors = self.temperature_sensors
+        for signal in () if sensors is None else sensors.signals:
+            if signal not in self.signals:
+                raise ValueError(f"temperature_sensors.signals: {signal!r} is no signal{nearest(signal, self.signals)}")
         self._check_levels()
         check_sections(self.identity, self.settings, self.links, {row.name: row for row in self.protections})
         if isinstance(self.operation, StateRequest):
@@ -206,29 +204,45 @@ class Profile(Frozen):
                 raise ValueError(f"{where}.opens: {switch!r} is no switch{nearest(switch, self.bms.switches)}")
         if row.flag is not None and row.flag not in self.signals:
             raise ValueError(f"{where}.flag: {row.flag!r} is no signal{nearest(row.flag, self.signals)}")
+        self._check_derating(where, row)
         beyond = self.beyond_absolute(row)
         if beyond:
             raise ValueError(f"{where}.threshold: {beyond}")
 
     def beyond_absolute(self, row: Protection) -> str:
         """Say in words how a protection's threshold lies outside the absolute maxima; nothing if it does not."""
-        maxima = {
-            "charge_overcurrent": self.absolute.charge_a,
-            "discharge_overcurrent": self.absolute.discharge_a,
-            "cell_overvoltage": self.absolute.cell_high_v,
-            "cell_undervoltage": self.absolute.cell_low_v,
-            "pack_overvoltage": self.absolute.cell_high_v * self.bms.cells,
-            "pack_undervoltage": self.absolute.cell_low_v * self.bms.cells,
-            "charge_overtemperature": self.absolute.temperature_high_degc,
-            "discharge_overtemperature": self.absolute.temperature_high_degc,
-            "charge_undertemperature": self.absolute.temperature_low_degc,
-            "discharge_undertemperature": self.absolute.temperature_low_degc,
-        }
-        limit = maxima[row.kind]
+        if not row.about.absolute:
+            return ""
+        limit = self.absolute_limit(row.about.absolute)
+        if limit is None:
+            return f"{row.threshold_si:g} {row.unit_si} needs absolute.{row.about.absolute} to be declared"
         if not row.about.beyond(row.threshold_si, limit):
             return ""
-        unit = {"current": "A", "voltage": "V", "temperature": "degC"}[row.about.quantity]
+        unit = row.unit_si
         return f"{row.threshold_si:g} {unit} lies outside the absolute maximum {limit:g} {unit} of section [absolute]"
+
+    def absolute_limit(self, name: str) -> float | None:
+        """Return an absolute maximum: a key of section [absolute], `pack_high_v` or `pack_low_v` for all cells."""
+        of_pack = {"pack_high_v": self.absolute.cell_high_v, "pack_low_v": self.absolute.cell_low_v}
+        if name in of_pack:
+            return of_pack[name] * self.bms.cells
+        limit: float | None = getattr(self.absolute, name)
+        return limit
+
+    def _check_derating(self, where: str, row: Protection) -> None:
+        if row.derating is None:
+            return
+        signal = self.signals.get(row.derating.signal)
+        if signal is None or signal.quantity != "current":
+            hint = nearest(row.derating.signal, self.signals)
+            raise ValueError(f"{where}.derating.signal: {row.derating.signal!r} is no signal of a current{hint}")
+
+    def _check_diagnosis(self, where: str, row: Diagnosis) -> None:
+        for switch in row.opens:
+            if switch not in self.bms.switches:
+                raise ValueError(f"{where}.opens: {switch!r} is no switch{nearest(switch, self.bms.switches)}")
+        if row.flag is not None and row.flag not in self.signals:
+            raise ValueError(f"{where}.flag: {row.flag!r} is no signal{nearest(row.flag, self.signals)}")
 
     def _check_levels(self) -> None:
         for row in self.protections:

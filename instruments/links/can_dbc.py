@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from bench.clock import Clock
 from bench.errors import DefinitionError, LinkError
 from bench.frames import CanFrame
-from bench.profile import Profile, StateRequest
+from bench.operation import StateRequest
+from bench.profile import Profile
 from bench.roles import LinkHealth, Reading
 from instruments.links.dbc import DbcMap
 from instruments.links.values import Board

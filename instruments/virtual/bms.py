@@ -17,7 +17,8 @@ from functools import partial
 
 from bench.clock import Clock, Rank, Tick
 from bench.errors import DefinitionError
-from bench.profile import AlwaysOn, Profile
+from bench.operation import AlwaysOn
+from bench.profile import Profile
 from instruments.virtual.bms_always_on import AlwaysOnOperation
 from instruments.virtual.bms_operation import CHECK_S, StateRequestOperation
 from instruments.virtual.bms_protection import Watch

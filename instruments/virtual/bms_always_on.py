@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from bench.profile import AlwaysOn
+from bench.operation import AlwaysOn
 
 _SHARE = 0.75  # of the declared settling time, so that the switches are closed when the bench looks
 

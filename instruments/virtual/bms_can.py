@@ -19,7 +19,8 @@ from bench.clock import Rank, Tick
 from bench.errors import DefinitionError
 from bench.frames import CanFrame
 from bench.loading import nearest
-from bench.profile import CanDbcLink, StateRequest
+from bench.operation import StateRequest
+from bench.profile import CanDbcLink
 from bench.signals import CanSignal
 from instruments.virtual.bms import VirtualBms
 from instruments.virtual.bms_encoding import Field, database, dbc_signal, make_encoder, message_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench.profile import AlwaysOn, Profile
+from bench.operation import AlwaysOn
+from bench.profile import Profile
 from bench.protection import Release
 from instruments.virtual.bms_unit import UnitProtection
 from instruments.virtual.defects import Defect, counterpart

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.profile import StateRequest
+from bench.operation import StateRequest
 from instruments.virtual.bms_always_on import Host
 
 # foxBMS 2, v1.11.0: the request is checked every 10 ms; 100 bad checks, then 200 ms more, are fatal.

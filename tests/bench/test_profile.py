@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from bench.errors import DefinitionError
 from bench.loading import content_hash, nearest, read_toml, validate
-from bench.profile import PROFILES, Profile, StateRequest, find_profile, load_profile
+from bench.operation import StateRequest
+from bench.profile import PROFILES, Profile, find_profile, load_profile
 from bench.quantities import Direction
 from bench.signals import CanSignal, ModbusSignal
 
@@ -522,7 +523,17 @@ def test_levels_of_an_under_voltage_are_in_order_the_other_way_round() -> None:
         "opens": ["discharge"],
     }
     low = {**row, "name": "low", "threshold": 2500.0}
-    tree["protections"] += [low, {**row, "name": "alarm", "threshold": 2400.0, "level": "warning"}]
+    tree["protections"] += [
+        low,
+        {
+            **row,
+            "name": "alarm",
+            "threshold": 2400.0,
+            "level": "warning",
+            "opens": [],
+            "flag": tree["protections"][0]["flag"],
+        },
+    ]
     assert "alarm (warning) at 2400 lies beyond low (protection) at 2500" in refusal(tree)
     tree["protections"][-1]["threshold"] = 2600.0
     validate(Profile, tree, "acme.toml")
