@@ -1,7 +1,7 @@
 """A board of eight digital inputs, one of which watches a safety loop: an interlock, an emergency stop.
 
 The loop is closed (input on) until somebody opens it. Where it is hard-wired, it also takes the coil of the bench's
-contactor away (`circuit_switches.Disconnect.loop`), with no board and no program between: a board without mains, a
+contactor away (`circuit_disconnect.Disconnect.loop`), with no board and no program between: a board without mains, a
 stuck input or a hung link changes nothing about that.
 
 Faults: `flickers` is the loop itself, which opens for a moment now and then; `stuck_closed` and `stuck_open` are the

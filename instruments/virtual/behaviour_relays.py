@@ -3,7 +3,7 @@
 Source: "electro-mechanical relays need about 10 to 20 ms"; state is kept when the controller disappears.
 
 The fault `welded` is the contact of that relay: it conducts although its coil is off. A hard-wired loop in series
-(`circuit_switches.Disconnect`) still opens the path; against a welded contactor nothing helps.
+(`circuit_disconnect.Disconnect`) still opens the path; against a welded contactor nothing helps.
 
 Not simulated: contact bounce, arcing and welding by switching a live load; what hangs on the other relays.
 """

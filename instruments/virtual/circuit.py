@@ -17,11 +17,16 @@ from collections.abc import Callable
 from math import inf
 from typing import Literal
 
+from bench.clock import Clock
+from instruments.virtual.circuit_disconnect import Disconnect
 from instruments.virtual.circuit_flow import Flow
 from instruments.virtual.circuit_history import History
 from instruments.virtual.circuit_node import Branch, Step
-from instruments.virtual.circuit_stages import ShortStage, SinkStage, SourceStage, Stage, TwoQuadrantStage
-from instruments.virtual.circuit_switches import Disconnect, Switches
+from instruments.virtual.circuit_power import power_balance_w, pushed_a
+from instruments.virtual.circuit_stages import SinkStage, SourceStage, Stage, TwoQuadrantStage
+from instruments.virtual.circuit_switches import Switches
+from instruments.virtual.circuit_terminals import CapacitorStage, ShortStage
+from instruments.virtual.circuit_watch import CurrentWatch, Watches
 from instruments.virtual.dut_wiring import DutWiring
 from instruments.virtual.pack import Pack
 
@@ -67,7 +72,7 @@ class Circuit:
         self.reference_shunt_ohm, self.bms_shunt_ohm = reference_shunt_ohm, bms_shunt_ohm
         self.reference_shunt_reversed = False  # wiring faults of the sense leads: signs of readings only
         self.pack_sense_reversed = False
-        self._wiring_ohm, self._switch_ohm, self._precharge_ohm = wiring_ohm, switch_ohm, precharge_ohm
+        self._wiring_ohm, self._switch_ohm, self.precharge_ohm = wiring_ohm, switch_ohm, precharge_ohm
         self._diode_v = diode_v
         self._leak_ohm = leakage_ohm if leakage_ohm is not None else (1e6 if topology == "separate" else _NEVER_OHM)
         self.supply = SourceStage(self, "supply", supply_capacitance_f, bleeder_ohm)
@@ -76,8 +81,12 @@ class Circuit:
         self.switches = Switches(self, topology)
         self.disconnect = Disconnect(self)
         self.short = ShortStage(self)
-        self._stages: tuple[Stage, ...] = (self.supply, self.bidirectional, self.load, self.short)
+        self.capacitor = CapacitorStage(self)
+        self.stages: tuple[Stage, ...] = (self.supply, self.bidirectional, self.load, self.short, self.capacitor)
         self._flow = Flow(pack, now_ns, self._source_steps, self._branch, self._capacitance_f)
+        owner = getattr(now_ns, "__self__", None)
+        self._clock = owner if isinstance(owner, Clock) else None
+        self._watches: Watches | None = None
         pack.before_reading = self.catch_up
         pack.after_change = self.changed
 
@@ -111,8 +120,16 @@ class Circuit:
         return -drop_v if self.reference_shunt_reversed else drop_v
 
     def bms_shunt_v(self) -> float:
-        """Return the voltage at the BMS's own shunt, in volts, positive charging."""
-        return self.pack_current_a() * self.bms_shunt_ohm
+        """Return the voltage at the BMS's own shunt as its sense lines bring it, in volts, positive charging.
+
+        With `dut.shunt.open` it is 0 V, whatever flows: nothing is known about the current then.
+        """
+        return self.dut.shunt.sensed_v(self.pack_current_a() * self.bms_shunt_ohm)
+
+    def precharge_current_a(self) -> float:
+        """Return the part of the current that passes through the precharge resistor, in amperes."""
+        current_a = self.pack_current_a()
+        return current_a * self.switches.precharge_share(current_a, self._switch_ohm, self.precharge_ohm)
 
     def pack_side_v(self) -> float:
         """Return the voltage on the cells' side of the BMS switch (B+ to B-), in volts."""
@@ -141,20 +158,34 @@ class Circuit:
         Sources positive, consumers and charging cells negative; a stage's own capacitor counts with the stage.
         """
         current_a, flow = self.pack_current_a(), self._flow
-        heat = current_a * current_a
         conducting = self._branch().side(flow.bus_v, self.pack.inner_v())[0]
         switch_ohm = 1.0 / conducting - self._series_ohm() if conducting else 0.0
-        return {
-            **{stage.name: flow.bus_v * self.stage_current_a(stage) for stage in self._stages},
-            "stray": -flow.bus_v * (_STRAY_F * flow.bus_v_per_s + _STRAY_S * flow.bus_v),
-            "wiring": -heat * self._wiring_ohm,
-            "reference_shunt": -heat * self.reference_shunt_ohm,
-            "switch": -heat * switch_ohm - current_a * flow.branch_drop_v,
-            "bms_shunt": -heat * self.bms_shunt_ohm,
-            "cell_resistance": -heat * self.pack.r0_sum_ohm,
-            "cell_polarisation": -current_a * self.pack.polarisation_v(),
-            "cell_chemistry": -current_a * (self.pack.inner_v() - self.pack.polarisation_v()),
-        }
+        return power_balance_w(self, current_a, switch_ohm, flow.branch_drop_v)
+
+    # -- events ----------------------------------------------------------------------------------------------
+
+    def watch_current(
+        self,
+        level_a: float,
+        rises: Callable[[], None],
+        *,
+        falls: Callable[[], None] | None = None,
+        direction: Literal["both", "charge", "discharge"] = "both",
+    ) -> CurrentWatch:
+        """Call `rises()` at the very moment at which |current| reaches a level, in simulated time; see `circuit_watch`.
+
+        `direction` watches only charging or only discharging current; `falls` is called when it comes back below. The
+        true current is watched, not what the BMS makes of its shunt. `cancel()` what is returned to end it.
+
+        Raises:
+            ValueError: the level is no magnitude above 0, or the circuit was built without a clock.
+        """
+        if self._watches is None:
+            if self._clock is None:
+                raise ValueError("virtual circuit: watching a current needs now_ns to be that of a clock")
+            self._watches = Watches(self._flow, self._clock)
+            self._flow.after_change = self._watches.plan
+        return self._watches.add(level_a, rises, falls, direction)
 
     # -- wiring ----------------------------------------------------------------------------------------------
 
@@ -170,6 +201,19 @@ class Circuit:
         self.catch_up()
         self._wiring_ohm = value_ohm
         self.changed()
+
+    @property
+    def precharge_open(self) -> bool:
+        """Fault: the precharge resistor is open."""
+        return self.switches.precharge_open
+
+    @precharge_open.setter
+    def precharge_open(self, value: bool) -> None:
+        self.switches.precharge_open = value
+
+    def bus_capacitor(self, farad: float) -> None:
+        """Put a capacitor across the bus, in farads, discharged; 0 takes it away. See `CapacitorStage`."""
+        self.capacitor.set(farad)
 
     @property
     def supply_disconnected(self) -> bool:
@@ -211,38 +255,27 @@ class Circuit:
         step, bus_v = stage.step(), self._flow.bus_v
         return bus_v < step.at_v or (bus_v > step.at_v and step.a_above < 0.0)
 
+    def stray_current_a(self) -> float:
+        """Return what wires and terminals take from the bus, in amperes."""
+        return _STRAY_F * self._flow.bus_v_per_s + _STRAY_S * self._flow.bus_v
+
     def _pushed_a(self) -> dict[str, float]:
-        """Return the regulated current of every attached stage; what holds the voltage gives what is missing."""
-        bus_v = self._flow.bus_v
-        left_a = self._flow.current_a + self._capacitance_f() * self._flow.bus_v_per_s + _STRAY_S * bus_v
-        pushed: dict[str, float] = {}
-        holding: list[Stage] = []
-        for stage in self._stages:
-            if stage.disconnected:
-                continue
-            step = stage.step()
-            if bus_v == step.at_v:
-                holding.append(stage)
-                continue
-            a, g = step.side(bus_v, up=True)
-            pushed[stage.name] = a - g * bus_v
-            left_a -= pushed[stage.name]
-        for index, stage in enumerate(holding):
-            step = stage.step()
-            low_a, high_a = step.a_above - step.g_above * bus_v, step.a_below - step.g_below * bus_v
-            share_a = left_a if index == len(holding) - 1 else min(max(left_a, low_a), high_a)
-            pushed[stage.name] = share_a
-            left_a -= share_a
-        return pushed
+        flow = self._flow
+        left_a = flow.current_a + self._capacitance_f() * flow.bus_v_per_s + _STRAY_S * flow.bus_v
+        return pushed_a(self.stages, flow.bus_v, left_a)
 
     # -- for the flow ----------------------------------------------------------------------------------------
 
+    def share_charge(self, more_f: float) -> None:
+        """A discharged capacitor joins the bus: the charge spreads over both at once."""
+        self._flow.bus_v *= self._capacitance_f() / (self._capacitance_f() + more_f)
+
     def _source_steps(self) -> list[Step]:
         stray = Step(-inf, 0.0, 0.0, 0.0, _STRAY_S)
-        return [stray, *(stage.step() for stage in self._stages if not stage.disconnected)]
+        return [stray, *(stage.step() for stage in self.stages if not stage.disconnected)]
 
     def _capacitance_f(self) -> float:
-        return _STRAY_F + sum(stage.capacitance_f for stage in self._stages if not stage.disconnected)
+        return _STRAY_F + sum(stage.capacitance_f for stage in self.stages if not stage.disconnected)
 
     def _series_ohm(self) -> float:
         return self._wiring_ohm + self.reference_shunt_ohm + self.bms_shunt_ohm + self.pack.r0_sum_ohm
@@ -251,5 +284,5 @@ class Circuit:
         if not self.disconnect.conducts:
             return Branch(0.0, 0.0, 0.0, 0.0)
         return self.switches.branch(
-            self._series_ohm(), self._switch_ohm, self._precharge_ohm, self._diode_v, self._leak_ohm
+            self._series_ohm(), self._switch_ohm, self.precharge_ohm, self._diode_v, self._leak_ohm
         )

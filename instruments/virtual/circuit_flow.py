@@ -48,6 +48,7 @@ class Flow:
         self._start_ns = self._seen_ns = now_ns()
         self._start_s = 0.0  # start of the stretch beyond _start_ns, below one nanosecond
         self.history: History | None = None  # somebody keeps what the current was
+        self.after_change: Callable[[], None] | None = None  # somebody watches what it will be
         self.changed()
 
     @property
@@ -71,11 +72,18 @@ class Flow:
         self._start_ns, self._start_s, self._patience = self._seen_ns, 0.0, 0
         self._refresh(self.bus_v, self._pack.integrals, at_rest=False)
         self._look(self._seen_ns)
+        if self.after_change is not None:
+            self.after_change()
 
     def live(self) -> Piece:
         """Return the current since the last stretch ended, up to the moment of the last catch-up."""
         length_s = (self._seen_ns - self._start_ns) * 1e-9 - self._start_s
         return Piece(self._start_ns, self._start_s, length_s, self._stretch.wave)
+
+    def ahead(self) -> tuple[Piece, int]:
+        """Return the whole stretch that is running, with its future, and the nanosecond at which it has ended."""
+        stretch = self._stretch
+        return Piece(self._start_ns, self._start_s, stretch.length_s, stretch.wave), self._end_ns
 
     def _look(self, now_ns: int) -> None:
         while now_ns >= self._end_ns:

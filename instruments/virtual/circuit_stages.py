@@ -186,30 +186,3 @@ class SinkStage(Stage):
         if not self.on or self.current_set_a == 0.0:
             return False
         return self._circuit.stage_voltage_v(self) < self.current_set_a * self.on_resistance_ohm
-
-
-class ShortStage(Stage):
-    """A shorting contactor across the bus: a small resistor while it is closed. Its leads are off until then.
-
-    With the bus capacitors C the current through the pack rises with C (R_short || R_branch). Not simulated: the
-    inductance of the loop, which slows a real short down, bounce, arc, heat.
-    """
-
-    def __init__(self, circuit: Circuit) -> None:
-        super().__init__(circuit, "short", 0.0, bleeder_ohm=inf)
-        self._disconnected = True
-        self.ohm = 1e-3
-
-    def close(self, ohm: float = 1e-3) -> None:
-        """Short the bus by a resistance, in ohms."""
-        if not 0.0 < ohm < inf:
-            raise ValueError(f"virtual circuit, short: {ohm!r} Ω is not a resistance above 0")
-        self._change(on=True, ohm=ohm, _disconnected=False)
-
-    def open(self) -> None:
-        """Take the short away."""
-        self._change(on=False, _disconnected=True)
-
-    def step(self) -> Step:
-        """Return what it pushes into the bus (never above zero) over the bus voltage."""
-        return Step(-inf, 0.0, 0.0, 0.0, 1.0 / self.ohm)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from instruments.virtual.dut_shunt import DutShunt
 from instruments.virtual.dut_supply import DutSupply
 from instruments.virtual.emulated_cells import EmulatedCells
 from instruments.virtual.pack import Pack
@@ -28,6 +29,7 @@ class DutWiring:
         self.emulated = EmulatedCells(self.sense) if cells == "emulated" else None
         self.sensors = Sensors(len(pack.cells))
         self.supply = DutSupply(now_ns)
+        self.shunt = DutShunt()
 
     def cells_v(self, current_a: float) -> list[float]:
         """Return the voltage of every cell, real or emulated, at its own terminals, in volts."""

@@ -210,6 +210,15 @@ class Pack:
         fade = exp(-self.pair_rate * elapsed)
         return self._ocv_sum + self.stiffness_v_per_c * charge + self.pair_v * fade + self.r1_sum_ohm * remembered
 
+    def powers_w(self, current_a: float) -> dict[str, float]:
+        """Return the power that each part of the cells gives while this current flows, in watts."""
+        polarisation_v = self.polarisation_v()
+        return {
+            "cell_resistance": -current_a * current_a * self.r0_sum_ohm,
+            "cell_polarisation": -current_a * polarisation_v,
+            "cell_chemistry": -current_a * (self.inner_v() - polarisation_v),
+        }
+
     def moment(self, integrals: Integrals) -> None:
         """Say which moment after the anchor the readings are for."""
         self.integrals = integrals
