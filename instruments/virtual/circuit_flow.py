@@ -250,6 +250,8 @@ class Flow:
                 pair_ohm=pack.r1_sum_ohm,
                 pair_rate=pack.pair_rate,
                 pair_v=pack.polarisation_v(base),
+                sinking_v_per_s=pack.bleeding.chord_v_per_s,
+                bled_v=pack.bleeding.r1_v,
             )
             moved_c = wave.charge_c(to_grid_s)
             # The chord must fit the charge that will move; one that began earlier is in use and must stay.

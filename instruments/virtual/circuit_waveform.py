@@ -67,17 +67,24 @@ def driven(
     pair_ohm: float,
     pair_rate: float,
     pair_v: float,
+    sinking_v_per_s: float = 0.0,
+    bled_v: float = 0.0,
 ) -> Waveform:
     """Return the current from an ideal voltage source through a resistance into cells with one RC pair.
 
-    Solves R I' = -S I - U', U' = (R1 I - U) / tau: the source voltage is constant, the open-circuit voltage rises
-    with S volts per coulomb, the pair is at `pair_v` now. The network is passive, so both rates are real and not
-    negative; they differ whenever the pair has a resistance.
+    Solves R I' = -(S I - s) - U', U' = (R1 I - w - U) / tau: the source voltage is constant, the open-circuit voltage
+    rises with S volts per coulomb, the pair is at `pair_v` now. Bleeders let it sink by s volts per second and take
+    w volts from where the pair will settle. The network is passive, so both rates are real and not negative; they
+    differ whenever the pair has a resistance.
     """
+    # What makes up for the bleeders in the end; around it, the equations are those without them.
+    steady_a = sinking_v_per_s / stiffness_v_per_c if sinking_v_per_s and stiffness_v_per_c else 0.0
+    start_a, pair_v = start_a - steady_a, pair_v + bled_v - pair_ohm * steady_a
     a = (stiffness_v_per_c + pair_rate * pair_ohm) / resistance_ohm
     b = pair_rate / resistance_ohm
     fast = 0.5 * (a + pair_rate + sqrt((a - pair_rate) ** 2 + 4.0 * b * pair_rate * pair_ohm))
     slow = b * stiffness_v_per_c / fast  # product of the rates; subtracting would lose the digits
     slope = -a * start_a + b * pair_v
     fast_a = (-slope - slow * start_a) / (fast - slow)
-    return Waveform((start_a - fast_a, slow), (fast_a, fast))
+    terms = (start_a - fast_a, slow), (fast_a, fast)
+    return Waveform((steady_a, 0.0), *terms) if steady_a else Waveform(*terms)

@@ -12,6 +12,8 @@ from instruments.virtual.pack import Pack
 from instruments.virtual.sense_wires import SenseWires
 from instruments.virtual.sensors import Sensors
 
+BLEEDER_OHM = 33.0  # 0.1 A at 3.4 V: typical of passive balancing
+
 
 class DutWiring:
     """The small wires of the device under test.
@@ -28,6 +30,8 @@ class DutWiring:
         self.sense = SenseWires(len(pack.cells))
         self.emulated = EmulatedCells(self.sense) if cells == "emulated" else None
         self.sensors = Sensors(len(pack.cells))
+        if self.emulated is None:
+            self.sense.after_change = self._rewired
         self.supply = DutSupply(now_ns)
         self.shunt = DutShunt()
 
@@ -41,6 +45,23 @@ class DutWiring:
             return self.emulated.cells_seen_v()
         cells_v = self._pack.cell_voltages_v(current_a)
         return self.sense.cells_seen_v(cells_v) if self.sense.touched else cells_v
+
+    def balance(self, cell: int, on: bool, ohm: float = BLEEDER_OHM) -> None:
+        """Switch the bleeder of a cell (counted from 1), which really takes `ohm`'s current from it.
+
+        In the pack that cell loses charge; an emulated one has to give the current (`emulated.currents_a`).
+        """
+        self.sense.bleed(cell, ohm if on else None)
+
+    @property
+    def balancing(self) -> tuple[int, ...]:
+        """The cells, counted from 1, whose bleeders are on."""
+        return self.sense.balancing
+
+    def _rewired(self) -> None:
+        bleeders = self.sense.bleeders()
+        if bleeders != self._pack.bleeding.bleeders:
+            self._pack.bleed(bleeders)
 
     def stack_v(self, current_a: float) -> float:
         """Return the voltage of the whole stack that the BMS sits on, in volts."""

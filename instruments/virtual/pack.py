@@ -12,20 +12,21 @@ middle of the stretch) and the open-circuit voltage is a chord; then the whole p
 the current, and reading it changes nothing. `Circuit` decides the anchors and hands the integrals in; `advance`
 does the same for a constant current without a circuit.
 
-Not modelled: hysteresis, entropic heat, self-discharge, balancing current, ageing, heat between neighbours.
+Bleeders across single cells (`pack_bleeding`) are real. Not modelled: hysteresis, entropic heat, self-discharge,
+ageing, heat between neighbours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from math import exp, expm1
+from collections.abc import Callable, Iterable, Sequence
+from math import exp
 
 from instruments.virtual.chemistry import OcvCurve
-from instruments.virtual.pack_cell import Cell, spread
+from instruments.virtual.pack_bleeding import LONGEST_S, Bleeder, Bleeding
+from instruments.virtual.pack_cell import Cell, demonstration_cells
+from instruments.virtual.pack_heat import temperatures_degc
 
 TAU_S = 30.0  # standards reference 9.2: tau of the RC pair
-_THERMAL_J_PER_K = 2000.0  # 9.2, "thermal, for this plant"
-_THERMAL_K_PER_W = 2.5
 _ACTIVATION_K = 20_000.0 / 8.314462618  # Arrhenius, Ea / R
 _KELVIN = 273.15
 _REFERENCE_K = 298.15
@@ -57,6 +58,7 @@ class Pack:
         self._z = [cell.soc_pct / 100.0 for cell in cells]
         self._v1 = [0.0] * len(cells)
         self._temp = [ambient_degc + cell.ambient_offset_k for cell in cells]
+        self.bleeding = Bleeding((), len(cells))
         self.integrals: Integrals = (0.0, 0.0, 0.0, 0.0)
         self.anchor(0.0, 1.0)
 
@@ -71,24 +73,9 @@ class Pack:
         capacity_ah: float = 100.0,
         chemistry: str = "lfp_a",
     ) -> Pack:
-        """Return the demonstration pack of standards reference 9.2 with a spread between its cells.
-
-        Spread, 1 sigma: capacity 0.75 %, resistance 4 %, state of charge 1 %, place 0.7 K; cut at 2 sigma. It is
-        a hash of (seed, cell, property): a cell is the same whatever is drawn for others. R scales with 1/C.
-        """
-        total_ohm = 0.1 / capacity_ah  # 1.0 mΩ at 100 Ah
-
-        def one(k: int) -> Cell:
-            resistance = 1.0 + 0.04 * spread(seed, k, "resistance")
-            return Cell(
-                capacity_ah=capacity_ah * (1.0 + 0.0075 * spread(seed, k, "capacity")),
-                r0_ohm=0.4 * total_ohm * resistance,
-                r1_ohm=0.6 * total_ohm * resistance,
-                soc_pct=soc_pct + 1.0 * spread(seed, k, "soc"),
-                ambient_offset_k=0.7 * spread(seed, k, "place"),
-            )
-
-        return cls([one(k) for k in range(cells)], curve=OcvCurve.named(chemistry), ambient_degc=ambient_degc)
+        """Return the demonstration pack of standards reference 9.2; see `demonstration_cells` for its spread."""
+        made = demonstration_cells(seed=seed, soc_pct=soc_pct, cells=cells, capacity_ah=capacity_ah)
+        return cls(made, curve=OcvCurve.named(chemistry), ambient_degc=ambient_degc)
 
     # -- readings --------------------------------------------------------------------------------------------
 
@@ -111,6 +98,12 @@ class Pack:
         self.before_reading()
         elapsed, q, j, _ = self.integrals
         e = exp(-self.pair_rate * elapsed)
+        if self.bleeding.bleeders:
+            rows = zip(self._ocv, self._chord, self._v1, self._r1, self._r0, self.bleeding.drawn_a, strict=True)
+            return [
+                ocv + chord * (q - i * elapsed) + v1 * e + r1 * (j - i * (1.0 - e)) + r0 * (current_a - i)
+                for ocv, chord, v1, r1, r0, i in rows
+            ]
         return [
             ocv + chord * q + v1 * e + r1 * j + r0 * current_a
             for ocv, chord, v1, r1, r0 in zip(self._ocv, self._chord, self._v1, self._r1, self._r0, strict=True)
@@ -134,12 +127,12 @@ class Pack:
     def states_of_charge_pct(self) -> list[float]:
         """Return the state of charge of each cell, in percent."""
         self.before_reading()
-        return [100.0 * (z + k * self.integrals[1]) for z, k in zip(self._z, self._per_c, strict=True)]
+        return [100.0 * z for z in self._states()]
 
     def charge_ah(self) -> float:
         """Return the mean charge in the cells above their empty mark, in ampere-hours."""
         self.before_reading()
-        held = sum((z + k * self.integrals[1]) / k for z, k in zip(self._z, self._per_c, strict=True))
+        held = sum(z / k for z, k in zip(self._states(), self._per_c, strict=True))
         return held / 3600.0 / len(self._z)
 
     def advance(self, current_a: float, duration_s: float) -> None:
@@ -159,8 +152,11 @@ class Pack:
         """Return how long a stretch with this current may be before a new anchor, in seconds."""
         edge = max(self._z) > 0.94 or min(self._z) < 0.16
         limit = _STRIDE_AT_EDGE if edge else _STRIDE
+        longest_s = _LONGEST_S
+        if self.bleeding.bleeders:
+            current_a, longest_s = abs(current_a) + max(self.bleeding.drawn_a), LONGEST_S
         drift_per_s = abs(current_a) * max(self._per_c)
-        return _LONGEST_S if drift_per_s * _LONGEST_S <= limit else limit / drift_per_s
+        return longest_s if drift_per_s * longest_s <= limit else limit / drift_per_s
 
     def anchor(self, expected_a: float, stretch_s: float) -> None:
         """Start a new stretch here: keep this moment's state, refresh resistances and chords for what is ahead."""
@@ -183,6 +179,9 @@ class Pack:
         self.r0_sum_ohm, self.r1_sum_ohm = sum(r0s), sum(r1s)
         self._ocv = self.curve.volts(self._z)
         self._ocv_sum, self.pair_v = sum(self._ocv), sum(self._v1)
+        if self.bleeding.bleeders:
+            inner = zip(self._ocv, self._v1, r0s, strict=True)
+            self.bleeding.fix([ocv + v1 + r0 * expected_a for ocv, v1, r0 in inner], r0s, r1s)
         self.expect_charge(2.0 * half_c)
 
     def expect_charge(self, charge_c: float) -> None:
@@ -194,6 +193,8 @@ class Pack:
             ends = self.curve.volts([z + charge_c * k for z, k in zip(self._z, self._per_c, strict=True)])
             self._chord = [(end - start) / charge_c for end, start in zip(ends, self._ocv, strict=True)]
         self.stiffness_v_per_c = sum(self._chord)
+        if self.bleeding.bleeders:
+            self.bleeding.lay(self._chord)
 
     def inner_v(self) -> float:
         """Return open-circuit voltage plus polarisation at the moment of the last reading, in volts."""
@@ -202,54 +203,69 @@ class Pack:
     def polarisation_v(self, integrals: Integrals | None = None) -> float:
         """Return the polarisation of all cells for these integrals or the last reading, in volts."""
         elapsed, _, remembered, _ = self.integrals if integrals is None else integrals
-        return self.pair_v * exp(-self.pair_rate * elapsed) + self.r1_sum_ohm * remembered
+        fade = exp(-self.pair_rate * elapsed)
+        return self.pair_v * fade + self.r1_sum_ohm * remembered - self.bleeding.r1_v * (1.0 - fade)
 
     def emf_v(self, integrals: Integrals) -> float:
         """Return open-circuit voltage plus polarisation of all cells for these integrals, in volts."""
         elapsed, charge, remembered, _ = integrals
         fade = exp(-self.pair_rate * elapsed)
-        return self._ocv_sum + self.stiffness_v_per_c * charge + self.pair_v * fade + self.r1_sum_ohm * remembered
+        inner_v = self._ocv_sum + self.stiffness_v_per_c * charge + self.pair_v * fade + self.r1_sum_ohm * remembered
+        return inner_v - self.bleeding.moved_v(elapsed, fade) if self.bleeding.bleeders else inner_v
 
     def powers_w(self, current_a: float) -> dict[str, float]:
         """Return the power that each part of the cells gives while this current flows, in watts."""
-        polarisation_v = self.polarisation_v()
-        return {
-            "cell_resistance": -current_a * current_a * self.r0_sum_ohm,
-            "cell_polarisation": -current_a * polarisation_v,
-            "cell_chemistry": -current_a * (self.inner_v() - polarisation_v),
-        }
+        cells_v, e = self.cell_voltages_v(current_a), exp(-self.pair_rate * self.integrals[0])
+        total = {"cell_resistance": 0.0, "cell_polarisation": 0.0, "cell_chemistry": 0.0, "bleeders": 0.0}
+        for cell_v, i, v1, r1, r0 in zip(cells_v, self.bleeding.drawn_a, self._v1, self._r1, self._r0, strict=True):
+            through_a, pair_v = current_a - i, v1 * e + r1 * (self.integrals[2] - i * (1.0 - e))
+            total["cell_resistance"] -= through_a * through_a * r0
+            total["cell_polarisation"] -= through_a * pair_v
+            total["cell_chemistry"] -= through_a * (cell_v - pair_v - through_a * r0)
+            total["bleeders"] -= i * cell_v
+        return total
+
+    def bleed(self, bleeders: Iterable[Bleeder]) -> None:
+        """Put exactly these bleeders across the cells, from now on."""
+        self.before_reading()
+        self.anchor(0.0, 0.0)  # what was, was with the old ones
+        self.bleeding = Bleeding(bleeders, len(self.cells))
+        self.after_change()
+
+    def bleed_currents_a(self) -> list[float]:
+        """Return what each cell gives into bleeders now, in amperes."""
+        self.before_reading()
+        return list(self.bleeding.drawn_a)
 
     def moment(self, integrals: Integrals) -> None:
         """Say which moment after the anchor the readings are for."""
         self.integrals = integrals
 
     def _commit(self) -> None:
-        elapsed, charge, remembered, _ = self.integrals
+        elapsed, _, remembered, _ = self.integrals
         if elapsed == 0.0:
             return
         fade = exp(-self.pair_rate * elapsed)
         self._temp = self._temperatures()
-        self._z = [z + k * charge for z, k in zip(self._z, self._per_c, strict=True)]
+        self._z = self._states()
         self._v1 = [v1 * fade + r1 * remembered for v1, r1 in zip(self._v1, self._r1, strict=True)]
+        if self.bleeding.bleeders:
+            pairs = zip(self._v1, self._r1, self.bleeding.drawn_a, strict=True)
+            self._v1 = [v1 - r1 * i * (1.0 - fade) for v1, r1, i in pairs]
         self.integrals = (0.0, 0.0, 0.0, 0.0)
 
     def _temperatures(self) -> list[float]:
-        """Exact for constant heat; the heat of the RC pair is averaged with the mean current of the stretch."""
         t, charge, _, square = self.integrals
         if t == 0.0:
             return list(self._temp)
-        mean_a = charge / t
-        once = -expm1(-self.pair_rate * t) / self.pair_rate
-        twice = -expm1(-2.0 * self.pair_rate * t) / (2.0 * self.pair_rate)
-        keep = exp(-t / (_THERMAL_J_PER_K * _THERMAL_K_PER_W))
-        out = []
-        for cell, temp, v1, r0, r1 in zip(self.cells, self._temp, self._v1, self._r0, self._r1, strict=True):
-            goal = r1 * mean_a
-            pair_v2s = v1 * v1 * twice + 2.0 * v1 * goal * (once - twice) + goal * goal * (t - 2.0 * once + twice)
-            heat_w = (r0 * square + pair_v2s / r1) / t
-            settled = self._ambient_degc + cell.ambient_offset_k + _THERMAL_K_PER_W * heat_w
-            out.append(settled + (temp - settled) * keep)
-        return out
+        charges_c, squares = self.bleeding.charges_c(charge, t), self.bleeding.squares_a2s(charge, square, t)
+        states = zip(self.cells, self._temp, self._v1, self._r0, self._r1, charges_c, squares, strict=True)
+        return temperatures_degc(states, self._ambient_degc, self.pair_rate, t)
+
+    def _states(self) -> list[float]:
+        """Return each cell's state of charge at the moment of the last reading, as a fraction."""
+        charges_c = self.bleeding.charges_c(self.integrals[1], self.integrals[0])
+        return [z + k * q for z, k, q in zip(self._z, self._per_c, charges_c, strict=True)]
 
 
 def _nothing() -> None:

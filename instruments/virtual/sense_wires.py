@@ -10,9 +10,13 @@ An open inner wire leaves its input to the divider of the two R_in beside it: wi
 of the two. An open top or bottom wire lets its input fall to its neighbour: the cell reads 0 V. Two wires exchanged
 make a cell read the sum, another the negative (the chain of inputs does not care).
 
+Bleeders hang on the wires before the resistors R_n, which belong to the chip's filters: a bleeder takes its current
+from the cells between its two wires and leaves the readings alone (the copper's millivolts are left out). Where one of
+its wires is open it lies across the inputs instead and pulls the loose one to its neighbour.
+
 Values are typical: the reference marks open-wire behaviour of monitoring chips as unverified. Not simulated: currents
-of an open-wire test, balancing through the wires, input filters, clamping diodes, the end of the chip's measuring
-range (a negative cell is read as negative), and that many real chips die of what is possible here.
+of an open-wire test, input filters, clamping diodes, the end of the chip's measuring range (a negative cell is read as
+negative), and that many real chips die of what is possible here.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from math import inf
+
+from instruments.virtual.pack_bleeding import Bleeder
 
 WIRE_OHM, INPUT_OHM = 10.0, 1e6
 
@@ -31,10 +37,11 @@ class SenseWires:
         self.cells = cells
         self.after_change: Callable[[], None] = lambda: None
         self._wire_ohm, self._input_ohm = wire_ohm, input_ohm
+        self._bleeders_ohm: dict[int, float] = {}
         self.repair()
 
     def repair(self) -> None:
-        """Put every wire where it belongs, whole, without bridges."""
+        """Put every wire where it belongs, whole, without bridges; bleeders are no fault and stay."""
         self._open: set[int] = set()
         self._node = list(range(self.cells + 1))
         self._wires_ohm = [self._wire_ohm] * (self.cells + 1)
@@ -77,6 +84,28 @@ class SenseWires:
             self._bridges_ohm[self._cell(cell)] = _positive(ohm, f"bridge over cell {cell}")
         self._changed()
 
+    def bleed(self, cell: int, ohm: float | None) -> None:
+        """Switch the bleeder of a cell (counted from 1) on with a resistance, in ohms; None switches it off."""
+        if ohm is None:
+            self._bleeders_ohm.pop(self._cell(cell), None)
+        else:
+            self._bleeders_ohm[self._cell(cell)] = _positive(ohm, f"bleeder of cell {cell}")
+        self.after_change()
+
+    @property
+    def balancing(self) -> tuple[int, ...]:
+        """The cells, counted from 1, whose bleeders are on."""
+        return tuple(sorted(cell + 1 for cell in self._bleeders_ohm))
+
+    def bleeders(self) -> tuple[Bleeder, ...]:
+        """Return where the bleeders that are on really lie: those whose two wires are whole."""
+        found = []
+        for cell, ohm in sorted(self._bleeders_ohm.items()):
+            if not self._open & {cell, cell + 1}:
+                low, high = sorted((self._node[cell], self._node[cell + 1]))
+                found.append(Bleeder(low, high, ohm))
+        return tuple(found)
+
     @property
     def open_wires(self) -> tuple[int, ...]:
         """The wires that are open now."""
@@ -97,6 +126,9 @@ class SenseWires:
         for wire, input_v in enumerate(self._inputs_v(nodes)):
             node = self._node[wire]
             drawn_a[node] += self._conductance(wire) * (nodes[node] - input_v)
+        for low, high, ohm in self.bleeders():
+            drawn_a[high] += (nodes[high] - nodes[low]) / ohm
+            drawn_a[low] -= (nodes[high] - nodes[low]) / ohm
         return list(accumulate(reversed(drawn_a[1:])))[::-1]  # what leaves above a cell has passed through it
 
     def _inputs_v(self, nodes_v: Sequence[float]) -> list[float]:
@@ -108,6 +140,9 @@ class SenseWires:
             1.0 / ohm + (1.0 / self._bridges_ohm[cell] if cell in self._bridges_ohm else 0.0)
             for cell, ohm in enumerate(self._inputs_ohm)
         ]
+        for cell, ohm in self._bleeders_ohm.items():
+            if self._open & {cell, cell + 1}:
+                across[cell] += 1.0 / ohm
         wires = [self._conductance(wire) for wire in range(count)]
         # From the bottom, each input becomes one conductance and one source as seen by the input above it.
         seen_s, seen_v = wires[0], nodes_v[self._node[0]]
