@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from bench.clock import Clock, Rank, Tick
 from bench.definition import Definition
 from bench.dut import Dut
+from bench.emulation_watch import LOOK_S, EmulationWatch
 from bench.envelope import Approach
 from bench.errors import BenchError, Inconclusive, NotDue, SafetyError
 from bench.limits import CellLimits, SampleLimits
@@ -30,7 +31,7 @@ from bench.roles import (
 )
 from bench.setpoints import SetpointChecks
 from bench.traces import Traces
-from bench.way_out import SafeReport, StepResult, switch_off, take_way_out
+from bench.way_out import Aside, SafeReport, StepResult, switch_off, take_way_out
 
 WATCH_S = 0.1  # period of the watch
 STATES_EVERY = 5  # watches from one look at outputs and alarms to the next; each one during a provocation
@@ -72,6 +73,8 @@ class Guard(SetpointChecks):
         inputs: Mapping[str, SafetyInput] | None = None,
         cell_monitor: CellMonitor | None = None,
         cell_limits: CellLimits | None = None,
+        emulation: EmulationWatch | None = None,
+        aside: Aside | None = None,
     ) -> None:
         super().__init__(definition, clock, power, inputs or {}, cell_limits)
         self._observers = observers
@@ -82,6 +85,8 @@ class Guard(SetpointChecks):
         self._ticks: list[Tick] = []
         self._cell_monitor = cell_monitor
         self._cells_at_s: float | None = None
+        self._emulation = emulation
+        self._aside = Aside() if aside is None else aside
         self._limits = SampleLimits(self.envelope, 0.001 * definition.topology.reference_shunt.range_a)
         self._rounds = 0
         # A relay's watchdog is fed by being asked: at least three times within the period it is armed with.
@@ -128,6 +133,8 @@ class Guard(SetpointChecks):
         self._ticks.append(self._clock.every(WATCH_S, self._watch))
         if self._cell_monitor is not None:
             self._ticks.append(self._clock.every(CELLS_S, self._watch_cells, rank=Rank.SLOW))
+        if self._emulation is not None:
+            self._ticks.append(self._clock.every(LOOK_S, self._watch_emulation, rank=Rank.SLOW))
 
     def stop_watch(self) -> None:
         """End the watch."""
@@ -209,6 +216,78 @@ class Guard(SetpointChecks):
         what = self._cell_limits.check_voltages(now_s, cells_v) or self._cell_limits.check_temperatures(now_s, sensors)
         if what is not None:
             self._breach(what, "cells and temperatures")
+
+    # -- what is emulated --------------------------------------------------------------------------------------
+
+    def _watch_emulation(self) -> None:
+        watch = self._emulation
+        if watch is None or self.breach:
+            return
+        now_s = self._clock.now()
+        try:
+            if watch.cells_due(now_s, provoking=self._provoking):
+                cells_v = watch.measure_cells(now_s)
+                for number, cell_v in enumerate(cells_v, 1):
+                    self._keep(f"cell_{number}", now_s, cell_v)
+                if watch.told_on and (what := watch.check_cells(cells_v)) is not None:
+                    self._breach(what, "emulated cells")
+            if watch.sensors_due(now_s):
+                for sensor, degc in watch.ask_sensors(now_s).items():
+                    self._keep(f"degc.{sensor}", now_s, degc)
+        except NotDue:
+            return
+        except SafetyError:
+            raise
+        except BenchError as problem:
+            self._open_blindly("what is emulated", problem)
+            raise
+
+    @contextlib.contextmanager
+    def watch_cells_fast(self, period_s: float = 0.0) -> Iterator[None]:
+        """Look at emulated cells so often, or as often as their emulator answers: for what is measured outside of
+        `provoke`, such as a release. Costs time, simulated or not."""
+        watch = self._emulation
+        if watch is None:
+            yield
+            return
+        before_s = watch.set_period(period_s)
+        try:
+            yield
+        finally:
+            watch.set_period(before_s)
+
+    def reference_current(self) -> tuple[float, float]:
+        """Measure the reference current, in amperes, and say below which magnitude it counts as off."""
+        witness = self._witness()
+        return witness.current(), witness.off_limit_a
+
+    def cells_told(self, on: bool | None, at_s: float | None, detail: str) -> None:
+        """The emulated cells were switched (None: they were set), at an instant if it is known."""
+        if self._emulation is not None:
+            self._emulation.told_on = self._emulation.told_on if on is None else on
+            self._emulation.cells_changed()
+        self.told("cells_told", detail, at_s)
+
+    def sensors_told(self, sensor: str, ohm: float | None, before: bool) -> None:
+        """A sensor is about to change (`before`), or has changed, to a resistance in ohm if it has one.
+
+        Its temperature until then is kept just before the change, so that the trace has an edge and no slope.
+        """
+        now_s, channel = self._clock.now(), f"degc.{sensor}"
+        if before:
+            trace = self._traces.channels.get(channel)
+            if trace is not None and trace.at_s and trace.at_s[-1] < now_s:
+                self._keep(channel, now_s, trace.values[-1])
+            return
+        if self._emulation is not None and ohm is not None:
+            for degc in self._emulation.temperatures({sensor: ohm}).values():
+                self._keep(channel, now_s, degc)
+        self.told("sensor_told", f"{sensor}: {'open or short' if ohm is None else f'{ohm:g} ohm'}")
+
+    def told(self, name: str, detail: str, at_s: float | None = None) -> None:
+        """Set a mark: something beside the current path was told something."""
+        self._traces.mark(self._clock.now() if at_s is None else at_s, name, detail)
+        self._event("mark", name, detail=detail)
 
     def _witness(self) -> Reference:
         if self._reference is None:
@@ -303,11 +382,12 @@ class Guard(SetpointChecks):
 
     @contextlib.contextmanager
     def provoke(
-        self, what: str, abort_after_s: float, *approaches: Approach, level_a: float | None = None
+        self, what: str, abort_after_s: float, *approaches: Approach, level_a: float | None = None, fast: bool = True
     ) -> Iterator[None]:
         """Arm the abort of a provocation: after `abort_after_s` the outputs go off, and the trace is marked.
 
-        The pure judgement over the trace then says *fail*. During a provocation the reference is sampled fast.
+        The pure judgement over the trace then says *fail*. During a provocation the reference is sampled fast, unless
+        `fast` is False: a drive cycle of half an hour has nothing that needs it.
         `approaches` say how it moves towards its limits, `level_a` which current is meant to flow.
 
         Raises:
@@ -317,14 +397,15 @@ class Guard(SetpointChecks):
         self.aborted = None
         at_s = self._clock.now() + abort_after_s
         abort = self._clock.at(at_s, lambda: self._abort(what))
-        fast = self._clock.every(FAST_S, self._fast)
+        samples = self._clock.every(FAST_S, self._fast) if fast else None
         self._provoking = True
         try:
             yield
         finally:
             self._provoking = False
             abort.cancel()
-            fast.cancel()
+            if samples is not None:
+                samples.cancel()
 
     def require_stoppable(
         self, what: str, *approaches: Approach, level_a: float | None = None, lasts_s: float = 0.0
@@ -366,7 +447,9 @@ class Guard(SetpointChecks):
         Whoever calls it does so inside `bench.shield.shielded`, so that no signal interrupts it.
         """
         self.stop_watch()
-        report = take_way_out(self._clock, self._power, self._disconnect, self._dut, self._reference, self._acting)
+        report = take_way_out(
+            self._clock, self._power, self._disconnect, self._dut, self._reference, self._acting, aside=self._aside
+        )
         self._event("safe", f"made safe ({reason}): {report.text}", safe=report.safe, lines=report.lines())
         return report
 

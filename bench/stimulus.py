@@ -14,17 +14,31 @@ from bench.envelope import WATCH_MARGIN, Approach
 from bench.errors import Inconclusive, WiringError
 from bench.quantities import Direction, show
 from bench.stand import Stand
+from bench.stimulus_csv import find_cycle, read_profile
 from bench.stimulus_drive import driver_of, force, force_quietly, largest_current_a, release
+from bench.stimulus_play import Played, play, pulse_train, reverse
+from bench.stimulus_profile import CurrentProfile, PulseTrain
+from bench.stimulus_transition import Transition, measure_transition
 
 __all__ = [
+    "CurrentProfile",
+    "Played",
+    "PulseTrain",
+    "Transition",
     "driver_of",
+    "find_cycle",
     "force",
     "force_quietly",
     "holding",
     "largest_current_a",
+    "measure_transition",
+    "play",
+    "pulse_train",
     "ramp",
     "ramp_approach",
+    "read_profile",
     "release",
+    "reverse",
     "settle",
     "stepping",
     "wait_for_end",

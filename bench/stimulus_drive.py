@@ -181,3 +181,29 @@ def force_quietly(stand: Stand, current_a: float) -> None:
         _zero(stand)
     else:
         _drive(stand, Direction.CHARGE if current_a > 0 else Direction.DISCHARGE, abs(current_a))
+
+
+def prepare(stand: Stand, direction: Direction) -> None:
+    """Switch the driver of a direction on at zero current, so that its first setting is one command and in time."""
+    _drive(stand, direction, 0.0)
+
+
+def set_prepared(stand: Stand, direction: Direction, magnitude_a: float) -> None:
+    """Set the current of a driver that is on, in one command; see `prepare`.
+
+    One that has switched itself off meanwhile (its own trip) is not switched on again.
+
+    Raises:
+        OutOfRange: the envelope does not allow it; nothing was sent.
+    """
+    both = stand.bidirectional
+    if both is not None and direction is Direction.CHARGE:
+        raise_to(stand, both.set_source_current, both.get_source_current, magnitude_a)
+    elif both is not None:
+        raise_to(stand, both.set_sink_current, both.get_sink_current, magnitude_a)
+    elif direction is Direction.CHARGE and stand.supply is not None:
+        raise_to(stand, stand.supply.set_current_limit, stand.supply.get_current_limit, magnitude_a)
+    elif direction is Direction.DISCHARGE and stand.load is not None:
+        raise_to(stand, stand.load.set_current, stand.load.get_current, magnitude_a)
+    else:
+        raise InstrumentError(f"bench {stand.definition.name} has nothing that can {direction.word}")
