@@ -58,6 +58,7 @@ def judge(name: str, traces: Traces, rule: DecisionRule, parameters: dict[str, A
         Inconclusive: the traces do not tell, or there was nothing to judge.
     """
     import bench.ramp_judgements
+    import bench.stimulus_judgements
     import bench.trip_judgements
     import bench.zero_judgements  # noqa: F401 - registers its judgements here
 

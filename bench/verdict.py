@@ -139,6 +139,17 @@ def stimulus_levels(protection: Protection, expanded: float, ripple: float = 0.0
     )
 
 
+def trip_levels(protection: Protection, expanded: float, ripple: float) -> StimulusLevels:
+    """Return the levels of a voltage or a temperature, above or below its threshold.
+
+    Threshold -/+ tolerance -/+ U: a share of the threshold, as for currents, means nothing for degrees, and would lead
+    a cell beyond what it survives. `ripple` is how far the stimulus may be off its level; it widens both.
+    """
+    about, threshold = protection.about, protection.threshold_si
+    away = protection.tolerance_si + expanded + ripple
+    return StimulusLevels(about.further(threshold, -away), about.further(threshold, away))
+
+
 def hold_time_s(protection: Protection) -> float:
     """How long the must-not-trip level is held: twice the longest delay."""
     return 2.0 * protection.delay_s.max

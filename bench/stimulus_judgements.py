@@ -1,0 +1,390 @@
+"""Judgements about protections whose stimulus is a voltage or a temperature, while a current shows who ends it.
+
+The stimulus is what the bench measured (`channel`, see `bench.stimulus_trace`), the end is that of the reference
+current. `above` says on which side of the threshold the protection acts. Levels that open nothing (information,
+warning) are judged by their flags. Over-current has judgements of its own in `bench.trip_judgements`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.attribution import (
+    Ending,
+    ended_by_bench,
+    find_end,
+    magnitude,
+    not_by_switch,
+    raised_flags,
+    switch_drop_v,
+)
+from bench.errors import Inconclusive
+from bench.evidence import Measurement, fact
+from bench.judgements import REFERENCE, heard, judgement
+from bench.quantities import Direction
+from bench.stimulus_trace import stimulus_trace
+from bench.timing import between_samples, flag_delay
+from bench.traces import Trace, Traces
+from bench.uncertainty import Budget, Contribution, Uncertain
+from bench.verdict import DecisionRule, Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What was asked of the stimulus: its threshold and from where on a trip is due, on which side."""
+
+    above: bool
+    threshold: float
+    demand: float
+    unit: str
+
+    def beyond(self, value: float, level: float) -> bool:
+        """Say whether a value lies beyond a level."""
+        return value > level if self.above else value < level
+
+    def crossing(self, trace: Trace) -> tuple[float, float] | None:
+        """Return when the threshold was crossed, the middle between two samples, and the gap between them."""
+        for index in range(1, len(trace)):
+            if self.beyond(trace.values[index], self.threshold) and not self.beyond(
+                trace.values[index - 1], self.threshold
+            ):
+                before_s, now_s = trace.at_s[index - 1], trace.at_s[index]
+                return (before_s + now_s) / 2, now_s - before_s
+        return None
+
+    def furthest(self, trace: Trace) -> float:
+        """Return the value that went furthest."""
+        return max(trace.values) if self.above else min(trace.values)
+
+    def nearest(self, trace: Trace) -> float:
+        """Return the value that went least far."""
+        return min(trace.values) if self.above else max(trace.values)
+
+    def surely(self, trace: Trace, expanded: float) -> bool:
+        """Say whether every value lay beyond the demand by its uncertainty."""
+        nearest = self.nearest(trace)
+        return nearest - expanded >= self.demand if self.above else nearest + expanded <= self.demand
+
+
+@judgement
+def stimulus_trips(
+    traces: Traces,
+    rule: DecisionRule,
+    *,
+    protection: str,
+    channel: str,
+    above: bool,
+    threshold: float,
+    demand: float,
+    unit: str,
+    stimulus_u: float,
+    begin_s: float,
+    end_s: float,
+    delay_min_s: float,
+    delay_max_s: float,
+    direction: str,
+    flow_a: float,
+    zero_a: float,
+    reference_u_a: float,
+    role: str,
+    other_flags: list[str],
+    edge_s: float = 0.0,
+    averaging_s: float = 0.0,
+) -> list[Measurement]:
+    """Beyond its limit the BMS ends the current of its direction, neither late nor early, and it is really off.
+
+    `demand` is the stimulus from which on a trip is due (threshold and tolerance), `flow_a` the current that flows
+    meanwhile, `edge_s` how long the stimulus' edge takes, `averaging_s` over how long the reference averages.
+
+    Raises:
+        Inconclusive: the stimulus did not surely reach or keep what demands a trip, the current did not flow before,
+            or the bench or another protection ended it.
+    """
+    asked = Demand(above, threshold, demand, unit)
+    way = Direction.of(direction)
+    stimulus = stimulus_trace(traces, channel, way, begin_s, end_s)
+    current = magnitude(traces, way, begin_s, end_s)
+    crossing = asked.crossing(stimulus)
+    if crossing is None:
+        if asked.beyond(asked.furthest(stimulus), threshold):
+            raise Inconclusive(f"{channel} was beyond {threshold:g} {unit} before the recording began")
+        return [_opened_early(traces, rule, protection, asked, stimulus, current, flow_a, begin_s, role, other_flags)]
+    t0_s, gap_s = crossing
+    flowing = current.between(begin_s, t0_s)
+    if not len(flowing) or flowing.values[-1] < 0.5 * flow_a:
+        raise Inconclusive(f"no current flowed when {channel} crossed {threshold:g} {unit}; nothing could be ended")
+    ending = find_end(current, t0_s)
+    abort_s = next((mark.at_s for mark in traces.marks if mark.name == "abort" and t0_s <= mark.at_s <= end_s), None)
+    until_s = min(at_s for at_s in (ending.at_s, abort_s, stimulus.at_s[-1]) if at_s is not None)
+    held = stimulus.between(t0_s + gap_s, until_s)
+    if len(held) and not asked.surely(held, stimulus_u):
+        raise Inconclusive(
+            f"{channel} was {asked.nearest(held):.4g} ± {stimulus_u:.2g} {unit}, not surely beyond {demand:.4g}, from "
+            "which on a trip is due"
+        )
+    furthest = asked.furthest(stimulus)
+    named = f"{protection}: trip delay at {furthest:.4g} {unit}"
+    edges = [between_samples("t0 between two samples", gap_s)]
+    if edge_s:
+        edges.append(Contribution.within("edge of the stimulus", edge_s / 2.0, "rectangular"))
+    if abort_s is not None and (ending.at_s is None or ending.at_s >= abort_s - ending.gap_s):
+        waited = Budget("s", tuple(edges)).of(abort_s - t0_s)
+        if waited.value <= delay_max_s + waited.expanded:
+            raise Inconclusive(
+                f"{protection}: the bench ended it after {waited.value:.2f} s, {delay_max_s:g} s are allowed"
+            )
+        name = f"{protection}: no trip at {furthest:.4g} {unit} for"
+        hint = f"the bench ended it after {waited.value:.1f} s"
+        return [_delay(name, waited, delay_min_s, delay_max_s, rule, t0_s, hint)]
+    if ending.at_s is None:
+        raise Inconclusive(
+            f"{protection}: the recording ends at {end_s:.1f} s while {ending.before_a:.1f} A still flow"
+        )
+    by_bench = ended_by_bench(traces, role, begin_s, ending.at_s - ending.gap_s)
+    by_bench = by_bench or not_by_switch(traces, role, ending.at_s, end_s)
+    if by_bench:
+        raise Inconclusive(by_bench)
+    edges.append(between_samples("end between samples", ending.gap_s))
+    if averaging_s:
+        edges.append(Contribution.within("averaging of the reference", averaging_s / 2.0, "rectangular"))
+    found = Budget("s", tuple(edges)).of(ending.at_s - t0_s)
+    word = "late" if found.value > delay_max_s else "early"
+    hint = "" if delay_min_s <= found.value <= delay_max_s else f"looks like: it trips too {word}"
+    left = current.between(ending.at_s + 0.2, end_s).need(2)
+    left_a = max(left.values, key=abs)
+    return [
+        _delay(named, found, delay_min_s, delay_max_s, rule, t0_s, hint),
+        Measurement(
+            name=f"{protection}: current after the trip",
+            value=Uncertain(left_a, reference_u_a, "A"),
+            limits=Limits.around(0.0, zero_a),
+            rule=rule,
+            source=REFERENCE,
+            reference=f"{switch_drop_v(traces, role, ending.at_s, end_s):.1f} V across the open switch",
+            at_s=ending.at_s,
+            hint="" if abs(left_a) < zero_a else "looks like: it opens but does not interrupt",
+        ),
+    ]
+
+
+def _delay(
+    name: str, value: Uncertain, low_s: float, high_s: float, rule: DecisionRule, at_s: float, hint: str
+) -> Measurement:
+    limits = Limits(low=low_s if low_s > 0 else None, high=high_s)
+    return Measurement(name=name, value=value, limits=limits, rule=rule, source=REFERENCE, at_s=at_s, hint=hint)
+
+
+def _opened_early(
+    traces: Traces,
+    rule: DecisionRule,
+    protection: str,
+    asked: Demand,
+    stimulus: Trace,
+    current: Trace,
+    flow_a: float,
+    begin_s: float,
+    role: str,
+    other_flags: list[str],
+) -> Measurement:
+    """The threshold was never crossed: the BMS opened before, or the bench did not move the stimulus."""
+    ending: Ending = find_end(current, begin_s)
+    if ending.at_s is None or ending.before_a < 0.5 * flow_a:
+        raise Inconclusive(
+            f"{stimulus.name} never crossed {asked.threshold:g} {asked.unit}; at most {asked.furthest(stimulus):.4g}"
+        )
+    reason = ended_by_bench(traces, role, begin_s, ending.at_s - ending.gap_s)
+    reason = reason or not_by_switch(traces, role, ending.at_s, current.at_s[-1])
+    excuse = raised_flags(traces, other_flags, begin_s, current.at_s[-1])
+    if reason or excuse:
+        raise Inconclusive(reason or f"another protection acted first: {', '.join(excuse)}")
+    return fact(
+        f"{protection}: stays closed below its threshold",
+        False,
+        True,
+        rule=rule,
+        at_s=ending.at_s,
+        hint=f"looks like: it trips too early, at {stimulus.at(ending.at_s):.4g} {asked.unit}",
+    )
+
+
+@judgement
+def stimulus_quiet(
+    traces: Traces,
+    rule: DecisionRule,
+    *,
+    protection: str,
+    channel: str,
+    above: bool,
+    quiet: float,
+    unit: str,
+    stimulus_u: float,
+    begin_s: float,
+    end_s: float,
+    direction: str,
+    flow_a: float,
+    reference_u_a: float,
+    role: str,
+    other_flags: list[str],
+) -> list[Measurement]:
+    """Just inside its limit the BMS stays closed: the current flows on all through the window.
+
+    `quiet` is the stimulus up to which it must stay closed (threshold without tolerance).
+
+    Raises:
+        Inconclusive: the stimulus surely left what must be tolerated, or something else ended the current.
+    """
+    way = Direction.of(direction)
+    stimulus = stimulus_trace(traces, channel, way, begin_s, end_s)
+    current = magnitude(traces, way, begin_s, end_s)
+    furthest = max(stimulus.values) if above else min(stimulus.values)
+    outside = furthest + stimulus_u > quiet if above else furthest - stimulus_u < quiet
+    lowest_a = min(current.values)
+    if lowest_a < 0.5 * flow_a:
+        fell_s = current.first(lambda value: value < 0.5 * flow_a) or end_s
+        reason = ended_by_bench(traces, role, begin_s, fell_s) or not_by_switch(traces, role, fell_s, end_s)
+        excuse = raised_flags(traces, other_flags, begin_s, fell_s + 1.0)
+        if reason or excuse:
+            raise Inconclusive(reason or f"another protection acted first: {', '.join(excuse)}")
+        if outside:
+            raise Inconclusive(
+                f"{channel} was at {furthest:.4g} ± {stimulus_u:.2g} {unit}; only up to {quiet:.4g} must it stay closed"
+            )
+    return [
+        Measurement(
+            name=f"{protection}: lowest {way.word} current at {furthest:.4g} {unit}",
+            value=Uncertain(lowest_a, reference_u_a, "A"),
+            limits=Limits(low=0.5 * flow_a),
+            rule=rule,
+            source=REFERENCE,
+            reference=f"{flow_a:.1f} A forced from {begin_s:.1f} s to {end_s:.1f} s",
+            at_s=begin_s,
+            hint="" if lowest_a >= 0.5 * flow_a else "looks like: it trips too early",
+        )
+    ]
+
+
+@judgement
+def level_flag(
+    traces: Traces,
+    rule: DecisionRule,
+    *,
+    protection: str,
+    flag: str,
+    others: list[str],
+    channel: str,
+    above: bool,
+    threshold: float,
+    demand: float,
+    unit: str,
+    stimulus_u: float,
+    begin_s: float,
+    end_s: float,
+    direction: str,
+    delay_min_s: float | None = None,
+    delay_max_s: float | None = None,
+    period_s: float = 0.0,
+    edge_s: float = 0.0,
+    averaging_s: float = 0.0,
+    clock_offset_s: float = 0.0,
+) -> list[Measurement]:
+    """The level's own flag rises once its stimulus demands it, in time where that is promised, and no foreign one does.
+
+    `others` are flags of protections whose own stimulus was not exceeded. A flag set before did not rise.
+    """
+    asked = Demand(above, threshold, demand, unit)
+    window = heard(traces, flag, begin_s, end_s)
+    if isinstance(window, Measurement):
+        return [window]
+    silent = [part for other in others if isinstance(part := heard(traces, other, begin_s, end_s), Measurement)]
+    if silent:
+        return silent
+    before = traces[f"bms.{flag}"].between(0.0, begin_s)
+    set_before = (before.values[-1] if len(before) else window.values[0]) >= 0.5
+    rose_s = None if set_before else window.first(lambda value: value >= 0.5)
+    wrong = raised_flags(traces, others, begin_s, end_s)
+    stimulus = stimulus_trace(traces, channel, Direction.of(direction), begin_s, end_s)
+    crossing = asked.crossing(stimulus)
+    if crossing is None:
+        raise Inconclusive(f"{channel} never crossed {threshold:g} {unit}; at most {asked.furthest(stimulus):.4g}")
+    furthest = Trace(channel, [stimulus.at_s[-1]], [asked.furthest(stimulus)])
+    if rose_s is None and not set_before and not asked.surely(furthest, stimulus_u):
+        raise Inconclusive(f"{channel} did not surely exceed {demand:.4g} {unit}; its flag was not due")
+    hint = (
+        "it was set before the stimulus already" if set_before else f"{', '.join(wrong)} rose instead" if wrong else ""
+    )
+    results = [
+        fact(
+            f"{protection}: {flag} rises",
+            rose_s is not None,
+            True,
+            rule=rule,
+            source=f"bms.{flag}",
+            at_s=begin_s,
+            hint=hint,
+        )
+    ]
+    results += [
+        fact(f"{protection}: {other} rises", other in wrong, False, rule=rule, source=f"bms.{other}", at_s=begin_s)
+        for other in others
+    ]
+    if rose_s is not None and delay_max_s is not None:
+        earlier = [at_s for at_s in traces[f"bms.{flag}"].at_s if at_s < rose_s]
+        unseen_s = rose_s - earlier[-1] if earlier else period_s
+        budget = flag_delay(
+            crossing[1], unseen_s, averaging_s=averaging_s, edge_s=edge_s, clock_offset_s=clock_offset_s
+        )
+        found = budget.of(rose_s - crossing[0] - unseen_s / 2)
+        low_s = delay_min_s if delay_min_s else None
+        word = "late" if found.value > delay_max_s else "early"
+        wrong_time = found.value > delay_max_s or (low_s is not None and found.value < low_s)
+        results.append(
+            Measurement(
+                name=f"{protection}: flag delay",
+                value=found,
+                limits=Limits(low=low_s, high=delay_max_s),
+                rule=rule,
+                at_s=rose_s,
+                hint=f"looks like: it tells too {word}" if wrong_time else "",
+            )
+        )
+    return results
+
+
+@judgement
+def flag_falls(
+    traces: Traces, rule: DecisionRule, *, protection: str, flag: str, begin_s: float, end_s: float
+) -> list[Measurement]:
+    """By the end of a window the flag is down again."""
+    window = heard(traces, flag, begin_s, end_s)
+    if isinstance(window, Measurement):
+        return [window]
+    still = window.values[-1] >= 0.5
+    hint = "looks like: it never lets go" if still else ""
+    return [
+        fact(
+            f"{protection}: {flag} is down again",
+            not still,
+            True,
+            rule=rule,
+            source=f"bms.{flag}",
+            at_s=end_s,
+            hint=hint,
+        )
+    ]
+
+
+@judgement
+def flag_stays(
+    traces: Traces, rule: DecisionRule, *, protection: str, flag: str, begin_s: float, end_s: float, what: str
+) -> list[Measurement]:
+    """All through a window the flag stays up: the cause has not gone far enough for it to fall."""
+    window = heard(traces, flag, begin_s, end_s)
+    if isinstance(window, Measurement):
+        return [window]
+    up = window.always(lambda value: value >= 0.5)
+    hint = "" if up else "looks like: no hysteresis, or it releases too early"
+    return [
+        fact(
+            f"{protection}: {flag} stays up {what}", up, True, rule=rule, source=f"bms.{flag}", at_s=begin_s, hint=hint
+        )
+    ]

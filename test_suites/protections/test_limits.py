@@ -1,0 +1,299 @@
+"""Voltage and temperature: quiet inside, trips outside, in time, the right flag and switch, and lets go as declared.
+
+The stimulus is put at one cell or sensor (`provocation`), while a small current flows in the direction that the
+protection ends; the end of that current, seen by the reference, is the trip.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import stimulus
+from bench.budgets import averaging_s
+from bench.procedures import role_of
+from bench.provoking.demands import excusing, foreign_flags, stimulus_of, worded
+from bench.uncertainty import of_cycle
+from bench.verdict import abort_after_s, hold_time_s
+
+VOLTAGES = pytest.mark.protection_kinds(quantity="voltage")
+TEMPERATURES = pytest.mark.protection_kinds(quantity="temperature")
+PROBE_A = 10.0  # flows in the protection's direction while the stimulus is moved
+LEAST_PROBE_A = 2.0  # below this it is lost in what the bench sets off
+PROBE_S = 1.5
+SETTLE_S = 0.5  # of the stimulus and of the probe before anything is judged
+AFTER_TRIP_S = 1.5
+PERSISTS_S = 5.0  # the cause stays this long after the trip, and nothing may flow
+WITHOUT_COMMAND_S = 10.0
+
+
+def _judge_quiet(stand, expect, provocation):
+    row = provocation.protection
+    way, level = row.about.direction, provocation.levels().must_not_trip
+    hold_s = hold_time_s(row)
+    stand.progress(f"{worded(provocation, level)} for {hold_s:.0f} s, {way.verb}: {row.name} must stay quiet")
+    with stimulus.holding(stand, way.sign * PROBE_A):
+        provocation.step(level, towards_trip=False)
+        stand.clock.sleep(SETTLE_S)
+        begin_s = stand.clock.now()
+        stand.clock.sleep(hold_s)
+        end_s = stand.clock.now()
+    provocation.normal()
+    expect(
+        "stimulus_quiet",
+        **stimulus_of(provocation, level, ("threshold", "demand")),
+        quiet=row.about.further(row.threshold_si, -row.tolerance_si),
+        begin_s=begin_s,
+        end_s=end_s,
+        **_flow(stand, way),
+        other_flags=excusing(stand.profile, row),
+    )
+    if row.flag is not None:
+        expect("stays_quiet", flags=[row.flag], begin_s=begin_s, end_s=end_s)
+
+
+def _judge_trip(stand, expect, provocation):
+    row = provocation.protection
+    begin_s, end_s, level = _provoke(stand, provocation)
+    provocation.normal()
+    _expect_trip(stand, expect, provocation, begin_s, end_s, level)
+    if row.flag is not None:
+        window = row.flag_delay_s
+        expect(
+            "level_flag",
+            flag=row.flag,
+            others=foreign_flags(stand.profile, row, level),
+            **stimulus_of(provocation, level),
+            begin_s=begin_s,
+            end_s=end_s,
+            direction=row.about.direction.word,
+            delay_min_s=window.min if window else None,
+            delay_max_s=window.max if window else None,
+            period_s=stand.profile.signals[row.flag].period_s,
+            averaging_s=averaging_s(stand.definition),
+        )
+    closed = {
+        name: name not in row.opens for name in stand.profile.bms.switches if f"switch_{name}" in stand.profile.signals
+    }
+    if closed:
+        expect("switch_reports", expected=closed, at_s=end_s - 0.8, within_s=0.8)
+
+
+def _judge_directions(stand, expect, provocation):
+    """The blocked direction carries nothing while the cause persists, the permitted one does."""
+    row, profile = provocation.protection, stand.profile
+    begin_s, end_s, level = _provoke(stand, provocation)
+    if stand.guard.aborted:
+        _expect_trip(stand, expect, provocation, begin_s, end_s, level)
+    _expect_blocked(stand, expect, row.about.direction, PERSISTS_S, "while the cause persists")
+    other = row.about.direction.opposite
+    level_a = min(PROBE_A, profile.tolerates.body_diode_a)
+    if not profile.bms.separate_switches or other.word in row.opens:
+        _expect_blocked(stand, expect, other, PROBE_S, "in the other direction, which this protection ends too")
+    elif level_a < LEAST_PROBE_A:
+        stand.note(f"{profile.name} tolerates no current through a body diode: the other direction was NOT TESTED")
+    else:
+        _expect_flow(stand, expect, other, level_a, "in the permitted direction after the trip")
+    provocation.normal()
+
+
+def _judge_release(stand, expect, provocation):
+    row = provocation.protection
+    way = row.about.direction
+    begin_s, end_s, level = _provoke(stand, provocation)
+    if stand.guard.aborted:
+        # Nothing to release, and no skip: a protection that trips in one test and not in the next has failed.
+        _expect_trip(stand, expect, provocation, begin_s, end_s, level)
+    _expect_blocked(stand, expect, way, PERSISTS_S, "while the cause persists")
+    _let_go(stand, expect, provocation)
+    began_s = stand.clock.now()
+    _expect_flow(stand, expect, way, PROBE_A, f"after the release by {row.release.kind}")
+    if row.flag is not None:
+        expect("flag_falls", protection=row.name, flag=row.flag, begin_s=began_s, end_s=stand.clock.now())
+
+
+@VOLTAGES
+@pytest.mark.case(id="VL-QUIET", function="voltage protection", severity="critical")
+def test_voltage_stays_closed_just_inside_the_limit(provocation, stand, expect):
+    """{provocation} stays quiet at the must-not-trip voltage for twice its longest delay"""
+    _judge_quiet(stand, expect, provocation)
+
+
+@VOLTAGES
+@pytest.mark.case(id="VL-TRIP", function="voltage protection", severity="blocker")
+def test_voltage_trips_in_time_and_the_current_stops(provocation, stand, expect):
+    """{provocation} ends the current in time at the must-trip voltage, with the right flag and switch"""
+    _judge_trip(stand, expect, provocation)
+
+
+@VOLTAGES
+@pytest.mark.case(id="VL-SELECT", function="voltage protection", severity="critical")
+def test_voltage_blocks_its_direction_and_permits_the_other(provocation, stand, expect):
+    """{provocation} blocks the direction it is for, and only that one where each has its switch"""
+    _judge_directions(stand, expect, provocation)
+
+
+@VOLTAGES
+@pytest.mark.case(id="VL-RELEASE", function="voltage protection", severity="critical")
+def test_voltage_releases_as_declared(provocation, stand, expect):
+    """{provocation} stays open while the cause persists and until its release, and then carries current again"""
+    _judge_release(stand, expect, provocation)
+
+
+@TEMPERATURES
+@pytest.mark.case(id="TL-QUIET", function="temperature protection", severity="critical")
+def test_temperature_stays_closed_just_inside_the_limit(provocation, stand, expect):
+    """{provocation} stays quiet at the must-not-trip temperature for twice its longest delay"""
+    _judge_quiet(stand, expect, provocation)
+
+
+@TEMPERATURES
+@pytest.mark.case(id="TL-TRIP", function="temperature protection", severity="blocker")
+def test_temperature_trips_in_time_and_the_current_stops(provocation, stand, expect):
+    """{provocation} ends the current in time at the must-trip temperature, with the right flag and switch"""
+    _judge_trip(stand, expect, provocation)
+
+
+@TEMPERATURES
+@pytest.mark.case(id="TL-SELECT", function="temperature protection", severity="critical")
+def test_temperature_refuses_its_direction_and_permits_the_other(provocation, stand, expect):
+    """{provocation}: charging is refused while discharging is allowed, or the reverse, as declared"""
+    _judge_directions(stand, expect, provocation)
+
+
+@TEMPERATURES
+@pytest.mark.case(id="TL-RELEASE", function="temperature protection", severity="critical")
+def test_temperature_releases_as_declared(provocation, stand, expect):
+    """{provocation} stays open while the cause persists and until its release, and then carries current again"""
+    _judge_release(stand, expect, provocation)
+
+
+# -- what all of them share ----------------------------------------------------------------------------------------
+
+
+def _flow(stand, way):
+    return {
+        "direction": way.word,
+        "flow_a": PROBE_A,
+        "reference_u_a": stand.reference.current_uncertainty(PROBE_A),
+        "role": role_of(stand, way),
+    }
+
+
+def _provoke(stand, provocation):
+    """Let the probe flow, step beyond the limit, and wait until the current has ended, or the abort has."""
+    row = provocation.protection
+    way, level = row.about.direction, provocation.levels().must_trip
+    stand.trips.spend(row)
+    abort_s = abort_after_s(row, 2 * of_cycle(0.1))
+    what = f"{worded(provocation, level)}, {way.verb} at {PROBE_A:.0f} A"
+    stand.progress(f"{what}: {row.name} must trip, abort after {abort_s:.1f} s")
+    provocation.normal()
+    try:
+        stimulus.force(stand, way.sign * PROBE_A)
+        stimulus.settle(stand, way.sign * PROBE_A)
+        stand.clock.sleep(SETTLE_S)
+        begin_s = stand.clock.now() - 0.3
+        with stand.guard.provoke(row.name, abort_s, level_a=PROBE_A):
+            provocation.step(level)
+            stimulus.wait_for_end(stand, way, PROBE_A, timeout_s=abort_s + 1.0)
+        stand.clock.sleep(AFTER_TRIP_S)
+        end_s = stand.clock.now()
+    finally:
+        stimulus.release(stand)
+    return begin_s, end_s, level
+
+
+def _expect_trip(stand, expect, provocation, begin_s, end_s, level):
+    row = provocation.protection
+    window = row.delay_at(level)
+    expect(
+        "stimulus_trips",
+        **stimulus_of(provocation, level),
+        begin_s=begin_s,
+        end_s=end_s,
+        delay_min_s=window.min,
+        delay_max_s=window.max,
+        **_flow(stand, row.about.direction),
+        zero_a=stand.reference.off_limit_a,
+        other_flags=excusing(stand.profile, row),
+        averaging_s=averaging_s(stand.definition),
+    )
+
+
+def _expect_blocked(stand, expect, way, duration_s, what):
+    """Offer a small current all the time: closing for a moment shows, too."""
+    with stimulus.stepping(stand, way.sign * PROBE_A) as begin_s:
+        stand.clock.sleep(duration_s)
+        end_s = stand.clock.now()
+    expect(
+        "blocked",
+        direction=way.word,
+        begin_s=begin_s + 0.3,
+        end_s=end_s,
+        zero_a=stand.reference.off_limit_a,
+        reference_u_a=stand.reference.current_uncertainty(PROBE_A),
+        what=what,
+    )
+
+
+def _expect_flow(stand, expect, way, level_a, what):
+    with stimulus.stepping(stand, way.sign * level_a) as begin_s:
+        stand.clock.sleep(PROBE_S)
+        end_s = stand.clock.now()
+    expect(
+        "flows_again",
+        direction=way.word,
+        begin_s=begin_s + 0.5,
+        end_s=end_s,
+        level_a=level_a,
+        reference_u_a=stand.reference.current_uncertainty(level_a),
+        role=role_of(stand, way),
+        what=what,
+    )
+
+
+def _let_go(stand, expect, provocation):
+    """Take the cause away as the release demands it, looking on the way whether it lets go too early."""
+    row = provocation.protection
+    way, release, clock = row.about.direction, row.release, stand.clock
+    if release.kind == "value":
+        _go_back_by_value(stand, expect, provocation)
+        return
+    provocation.normal()
+    gone_s = clock.now()
+    if release.kind == "time":
+        early_s = 0.8 * release.after_s if release.window_s is None else 0.95 * release.window_s.min
+        _expect_blocked(stand, expect, way, max(PROBE_S, early_s), "before its release time")
+        latest_s = 1.1 * release.after_s + 2.0 if release.window_s is None else release.window_s.max + 0.2
+        clock.sleep_until(gone_s + max(latest_s, early_s + PROBE_S))
+    elif release.kind == "command":
+        _expect_blocked(stand, expect, way, WITHOUT_COMMAND_S, "without being asked")
+        stand.progress(f"{row.name}: clear and close again")
+        clock.sleep(1.0)
+        stand.dut.clear()
+        clock.sleep(max(1.0, getattr(stand.profile.operation, "reclose_wait_s", 0.0)))
+        stand.dut.ask_operation()
+    elif release.kind == "opposite_current":
+        level_a = min(PROBE_A, stand.profile.tolerates.body_diode_a)
+        with stimulus.stepping(stand, -way.sign * level_a):
+            clock.sleep(release.after_s + 2.0)
+    else:
+        pytest.skip(f"{row.name}: its release by {release.action} is tested in recovery, not here")
+
+
+def _go_back_by_value(stand, expect, provocation):
+    """First almost to the release value: it must stay open. Then past it: it must let go."""
+    row = provocation.protection
+    about, value, tolerance = row.about, row.release_value_si, row.release_tolerance_si
+    margin = tolerance + provocation.expanded(value)
+    held, released = about.further(value, margin), about.further(value, -margin)
+    hold_s = 2.0 * row.delay_s.max
+    if about.beyond(row.threshold_si, held):
+        stand.progress(f"{worded(provocation, held)} for {hold_s:.0f} s: {row.name} must not let go yet")
+        provocation.step(held)
+        stand.clock.sleep(SETTLE_S)
+        _expect_blocked(stand, expect, about.direction, hold_s, f"before the release value {value:g}")
+    stand.progress(f"{worded(provocation, released)}: {row.name} lets go")
+    provocation.step(released, towards_trip=False)
+    window = row.release.window_s
+    stand.clock.sleep(2.0 * row.delay_s.max + row.release.after_s + 1.0 if window is None else window.max + 0.3)
