@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from bench.attribution import (
     SWITCH_DROP_V,
-    Ending,
     driven_by,
     ended_by_bench,
     find_end,
-    find_t0,
     magnitude,
     not_by_switch,
     raised_flags,
@@ -23,6 +21,7 @@ from bench.errors import Inconclusive
 from bench.evidence import Measurement, fact
 from bench.judgements import REFERENCE, heard, judgement
 from bench.quantities import Direction, show
+from bench.rise import early_on_the_way, find_rise, require_demand
 from bench.timing import between_samples, flag_delay, trip_delay
 from bench.traces import Trace, Traces
 from bench.uncertainty import Budget, Uncertain
@@ -107,29 +106,42 @@ def trips(
     """Beyond the limit the BMS ends the current, neither late nor early, and the current is really off.
 
     `averaging_s` is over how long the reference averages; `demand_a` is the current from which on it must trip
-    (threshold + tolerance): what did not surely exceed it demanded nothing.
+    (threshold + tolerance): what did not surely exceed it demanded nothing. Where the current rose slowly, the delay
+    counts from the middle between threshold - tolerance and threshold + tolerance, see `bench.rise`.
 
     Raises:
         Inconclusive: the stimulus was not reached because an instrument limited or tripped first, or another
-            protection whose own stimulus was exceeded acted.
+            protection whose own stimulus was exceeded acted; or it rose too slowly to tell a delay.
     """
     way = Direction.of(direction)
     trace = magnitude(traces, way, begin_s, end_s)
-    crossing = find_t0(trace, threshold_a)
-    if crossing is None and max(trace.values) > threshold_a:
+    rise = find_rise(trace, threshold_a, demand_a)
+    if rise is None and max(trace.values) > threshold_a:
         raise Inconclusive(f"the recording begins beyond {threshold_a:.1f} A, so nobody knows since when")
-    if crossing is None:
+    inside = None if rise is not None or demand_a is None else find_rise(trace, 2.0 * threshold_a - demand_a, None)
+    if rise is None and inside is not None:
+        # It never came to the threshold, but into its tolerance: there a unit may rightly have started its clock.
+        ending = find_end(trace, inside.earliest_s)
+        if too_early := early_on_the_way(traces, rule, protection, inside, ending, delay_min_s, role, other_flags):
+            return [too_early]
+        raise Inconclusive(
+            f"{protection}: the current only came to {max(trace.values):.2f} A, inside the tolerance of its threshold"
+        )
+    if rise is None:
         return [_early(traces, rule, protection, trace, threshold_a, begin_s, role, other_flags)]
-    t0_s, gap_s = crossing
+    t0_s, gap_s = rise.t0_s, rise.gap_s
     peak_a = max(trace.values)
+    ending = find_end(trace, rise.earliest_s)
     if not reached(peak_a, must_trip_a, reference_u_a):
+        if too_early := early_on_the_way(traces, rule, protection, rise, ending, delay_min_s, role, other_flags):
+            return [too_early]
         raise Inconclusive(f"the stimulus reached {peak_a:.2f} A, {must_trip_a:.2f} A are needed to demand a trip")
-    ending = find_end(trace, t0_s)
     abort = next((mark.at_s for mark in traces.marks if mark.name == "abort" and t0_s <= mark.at_s <= end_s), None)
-    require_stimulus(trace, threshold_a, t0_s, ending, abort)
-    _require_demand(trace, demand_a, reference_u_a, t0_s, ending, abort)
+    due_s = t0_s if rise.due_s is None else rise.due_s
+    require_stimulus(trace, threshold_a, due_s, ending, abort)
+    require_demand(trace, demand_a, reference_u_a, due_s, ending, abort)
     if abort is not None and (ending.at_s is None or ending.at_s >= abort - ending.gap_s):
-        held = Budget("s", (between_samples("t0 between two samples", gap_s),))
+        held = Budget("s", (between_samples("t0 between two samples", gap_s), *rise.contributions))
         if abort - t0_s <= delay_max_s + held.expanded:
             raise Inconclusive(
                 f"{protection}: the bench ended it {abort - t0_s:.2f} s after the threshold was crossed, up to "
@@ -151,7 +163,9 @@ def trips(
     drop_v = switch_drop_v(traces, role, ending.at_s, end_s)
     found_s = ending.at_s - t0_s
     budget = trip_delay(gap_s, ending.gap_s, averaging_s=averaging_s, threshold_share=threshold_a / peak_a)
-    value = budget.of(found_s)
+    value = budget.plus(*rise.contributions).of(found_s)
+    if Limits(low=delay_min_s, high=delay_max_s).margin(found_s) >= -value.expanded:
+        rise.require_steep(protection, delay_min_s, delay_max_s, "A")
     hint = (
         "" if delay_min_s <= found_s <= delay_max_s else f"it trips too {'late' if found_s > delay_max_s else 'early'}"
     )
@@ -210,23 +224,6 @@ def _early(
     )
 
 
-def _require_demand(
-    trace: Trace, demand_a: float | None, reference_u_a: float, t0_s: float, ending: Ending, abort_s: float | None
-) -> None:
-    """Make sure that a trip was due: the current that flowed lay beyond threshold + tolerance by its uncertainty.
-
-    Raises:
-        Inconclusive: it did not; a BMS inside its tolerance need not have tripped.
-    """
-    if demand_a is None:
-        return
-    ends_s = min(at_s for at_s in (ending.at_s, abort_s, trace.at_s[-1]) if at_s is not None)
-    flowing = trace.between(t0_s, ends_s)
-    if len(flowing) and flowing.mean() - reference_u_a < demand_a:
-        found = show(flowing.mean(), "A", reference_u_a, signed=False)
-        raise Inconclusive(f"{found} flowed, not surely beyond {demand_a:.2f} A, from which on a trip is due")
-
-
 @judgement
 def right_flag(
     traces: Traces,
@@ -242,11 +239,12 @@ def right_flag(
     period_s: float = 0.0,
     averaging_s: float = 0.0,
     clock_offset_s: float = 0.0,
+    demand_a: float | None = None,
 ) -> list[Measurement]:
     """The protection's own flag ever rises after the stimulus, and no flag of another protection does.
 
     A flag that was set before the stimulus did not rise. `averaging_s` is over how long the reference averages,
-    `clock_offset_s` the limit of the offset between the clocks of instruments and link.
+    `clock_offset_s` the limit of the offset between the clocks of instruments and link; `demand_a` as for `trips`.
     """
     window = heard(traces, flag, begin_s, end_s)
     if isinstance(window, Measurement):
@@ -279,15 +277,15 @@ def right_flag(
         )
     if rose_s is not None and flag_delay_max_s is not None:
         trace = magnitude(traces, Direction.of(direction), begin_s, end_s)
-        crossing = find_t0(trace, threshold_a)
-        if crossing is not None:
+        rise = find_rise(trace, threshold_a, demand_a)
+        if rise is not None:
             # A reading is stamped at its end, and a step is seen when this share of its average lies behind it.
-            t0_s = crossing[0] - averaging_s * threshold_a / max(trace.values)
+            t0_s = rise.t0_s - averaging_s * threshold_a / max(trace.values)
             # The message before did not tell it yet: it happened between the two, on average in their middle.
             earlier = [at_s for at_s in traces[f"bms.{flag}"].at_s if at_s < rose_s]
             unseen_s = rose_s - earlier[-1] if earlier else period_s
-            budget = flag_delay(crossing[1], unseen_s, averaging_s=averaging_s, clock_offset_s=clock_offset_s)
-            found = budget.of(rose_s - t0_s - unseen_s / 2)
+            budget = flag_delay(rise.gap_s, unseen_s, averaging_s=averaging_s, clock_offset_s=clock_offset_s)
+            found = budget.plus(*rise.contributions).of(rose_s - t0_s - unseen_s / 2)
             limits = Limits(high=flag_delay_max_s)
             results.append(Measurement(name=f"{flag}: delay", value=found, limits=limits, rule=rule, at_s=rose_s))
     return results

@@ -68,6 +68,7 @@ def test_trips_in_time_and_the_current_stops(stand, expect, profile, protection)
             flag_delay_max_s=window.max if window else None,
             period_s=profile.signals[protection.flag].period_s,
             averaging_s=averaging_s(stand.definition),
+            demand_a=protection.threshold_si + protection.tolerance_si,
         )
     _expect_reading(stand, expect, protection, begin_s, reached_s)
     _expect_switches(stand, expect, protection, end_s)
