@@ -205,8 +205,9 @@ def check_against_profile(envelope: Envelope, profile: Profile, where: str) -> N
 class Approach:
     """How a provocation moves towards a limit: where it is meant to end, how fast it moves, and what must hold.
 
-    `level` and `limit` are magnitudes in `unit`; `per_s` is how fast the level moves when it is to be stopped. A
-    current that is held at its level by an instrument has slope 0; its charge still flows while it is being stopped.
+    `level` and `limit` are in `unit` (magnitudes, for currents); `per_s` is how fast the level moves when it is to be
+    stopped, a magnitude. What is held at its level by an instrument has slope 0; the charge of a current still flows
+    while it is being stopped. `falling`: it moves down towards a lowest value.
     """
 
     what: str
@@ -214,11 +215,12 @@ class Approach:
     level: float
     per_s: float
     limit: float
+    falling: bool = False
 
     def arithmetic(self, latency_s: float) -> str | None:
         """Return why it could not be stopped inside its limit, in words and numbers, or None where it can."""
         beyond = self.per_s * latency_s
-        margin = self.limit - self.level
+        margin = self.level - self.limit if self.falling else self.limit - self.level
         if beyond <= margin:
             return None
         return (
