@@ -98,7 +98,11 @@ def _unreachable(definition: Definition, profile: Profile, row: Protection, seed
     found: dict[str, list[str]] = {}
     places = places_of(profile, row, seed)
     for place in places:
-        if (text := refusal_for(definition, profile, row, place)) is not None:
+        try:
+            text = refusal_for(definition, profile, row, place)
+        except BenchError as problem:  # an accuracy that is not declared, a place that there is not
+            text = str(problem)
+        if text is not None:
             told = text.removeprefix(f"{row.name} ").removeprefix(f"{row.name}: ").removesuffix(": NOT TESTED here")
             found.setdefault(told, []).append(place)
     return [text if len(where) == len(places) else f"at {', '.join(where)}: {text}" for text, where in found.items()]

@@ -13,6 +13,7 @@ A header without unit or without the word for the sign is refused: nobody would 
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from bench.stimulus_profile import Between, CurrentProfile, Point
 CYCLES = Path(__file__).parent / "cycles"
 SIGNS = {"charge positive": 1, "discharge positive": -1}
 COLUMN = re.compile(r"^(?P<name>\w+)\s*(?:\[(?P<unit>[^\]]*)\])?\s*(?P<sign>.*)$")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 GOOD_HEADER = "time [s],current [A] charge positive"
 LARGEST_BYTES = 64_000_000
 
@@ -41,7 +43,7 @@ def read_profile(path: Path, *, between: Between = "held") -> CurrentProfile:
 
     Args:
         path: the file, UTF-8, with a header such as `time [s],current [A] charge positive`; `discharge positive`
-            is turned round here and nowhere else. Lines that begin with `#` before the header are comments.
+            is turned round here and nowhere else. Lines that begin with `#` are comments, the first one is its title.
         between: whether a row's current is `held` until the next row, or moves `straight` to it.
 
     Raises:
@@ -158,11 +160,10 @@ def _row(path: Path, number: int, line: str, columns: _Columns) -> tuple[float, 
         where = f"{path.name}, line {number}, column {name!r}"
         if not cell:
             raise DefinitionError(f"{where}: is empty; nothing is put in its place")
-        try:
-            value = float(cell)
-        except ValueError:
-            raise DefinitionError(f"{where}: {cell!r} is not a number") from None
-        if value != value or abs(value) == float("inf"):
+        if NUMBER.fullmatch(cell) is None:
+            raise DefinitionError(f"{where}: {cell!r} is not a number")
+        value = float(cell)
+        if not math.isfinite(value):
             raise DefinitionError(f"{where}: {cell!r} is not a finite number")
         values.append(value)
     return columns.time.to_si(values[0]), columns.sign * columns.current.to_si(values[1]) + 0.0

@@ -16,7 +16,7 @@ from bench.definition import Definition
 from bench.errors import Inconclusive
 from bench.quantities import show
 from bench.traces import Mark, Trace, Traces
-from bench.uncertainty import Uncertain, of_cycle
+from bench.uncertainty import Uncertain
 
 QUADRANT = "quadrant"  # the mark that is set when another quadrant is commanded
 CHANNEL = "reference_current"
@@ -106,16 +106,15 @@ def measure_transition(traces: Traces, mark: Mark, *, until_s: float | None = No
     last_old = max((at_s for at_s, value in window if value * way < -band_a), default=mark.at_s)
     first_new = _first(window, lambda value: value * way > band_a, mark.at_s)
     inside = [at_s for at_s, value in window if last_old < at_s < first_new and abs(value) <= band_a]
-    seen_s = inside[-1] - inside[0] if inside else 0.0
-    most_s = first_new - max(last_old, mark.at_s if not was else last_old)
+    # From rest it begins with the mark; else both ends lie somewhere between two samples.
+    begins = [mark.at_s] if not was else inside[:1]
+    seen_s = inside[-1] - begins[0] if inside else 0.0
+    at_zero = _between(seen_s, first_new - last_old, ends=2 if was and inside else 1)
     arrived_s = _first(window, lambda value: value * way >= LEFT_SHARE * abs(to_a), mark.at_s)
     settled_band_a = max(SETTLED_FLOOR_A, SETTLED_SHARE * abs(to_a))
     outside = [at_s for at_s, value in window if abs(value - to_a) > settled_band_a]
     settled_s = arrived_s if moving else _settled_s(window, outside, mark.at_s)
     most_a = max(value * way for _, value in after) - abs(to_a)
-    # Two ends, each somewhere between two samples: together a triangle between the least and the most.
-    half_s = (most_s - seen_s) / 2.0
-    at_zero = Uncertain((most_s + seen_s) / 2.0, 2.0 * of_cycle(half_s) * 2.0**0.5 if half_s > 0 else 0.0, "s")
     gaps = [later - at_s for at_s, later in pairwise(window.between(window.at_s[0], settled_s).at_s)]
     return Transition(
         at_s=mark.at_s,
@@ -129,6 +128,13 @@ def measure_transition(traces: Traces, mark: Mark, *, until_s: float | None = No
         overshoot_a=None if moving else (most_a if most_a > settled_band_a else 0.0),
         gap_s=max(gaps, default=0.0),
     )
+
+
+def _between(least_s: float, most_s: float, *, ends: int) -> Uncertain:
+    """Return a time between its least and its most: with one open end a rectangle, with two of them a triangle."""
+    half_s = (most_s - least_s) / 2.0
+    standard_s = half_s / (3.0**0.5 if ends == 1 else 6.0**0.5)
+    return Uncertain((most_s + least_s) / 2.0, min(half_s, 2.0 * standard_s), "s")
 
 
 def _settled_s(window: Trace, outside: list[float], mark_s: float) -> float:

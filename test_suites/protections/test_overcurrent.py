@@ -6,6 +6,8 @@ import pytest
 
 from bench import stimulus
 from bench.budgets import averaging_s
+from bench.errors import Inconclusive
+from bench.planning import delay_refusal
 from bench.procedures import excusing_flags, flags_but, levels_of, role_of, settle_time_s
 from bench.slopes import rise_s
 from bench.uncertainty import of_cycle
@@ -51,6 +53,8 @@ def test_stays_closed_just_inside_the_limit(stand, expect, profile, protection):
 @pytest.mark.case(id="OC-TRIP", function="over-current protection", severity="blocker")
 def test_trips_in_time_and_the_current_stops(stand, expect, profile, protection):
     """{protection} ends the current in time at the must-trip level, with the right flag and switch"""
+    if refused := delay_refusal(stand.definition, protection):
+        raise Inconclusive(f"{protection.name} was not provoked: {refused}")
     begin_s, end_s, level_a, reached_s = _provoke(stand, protection)
     way = protection.about.direction
     others = flags_but(profile, protection)
