@@ -25,6 +25,7 @@ from bench.timing import trip_delay
 from bench.uncertainty import Budget, Contribution
 
 LEAST_TUR = 1.0
+SLOPE_LASTS = 2.0  # times as long as declared: each of its steps of 20 ms waits about as long again for an answer
 CELL_LOOK_S = 0.25  # emulators take about four questions a second
 SENSOR_LOOK_S = 0.1
 PROBE_A = 10.0  # flows while a voltage or a temperature is provoked
@@ -44,13 +45,18 @@ FAULTS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What can be said of one row of a profile on a bench. `reasons` keep it from being tested, `remarks` do not."""
+    """What can be said of one row of a profile on a bench.
+
+    `reasons` keep it from being tested at all, `unresolved` make verdicts of its threshold or its delay inconclusive,
+    `remarks` are good to know.
+    """
 
     row: str
     kind: str
     level: str
     reasons: tuple[str, ...]
-    remarks: tuple[str, ...]
+    unresolved: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     lockout_count: int | None = None
 
     @property
@@ -67,29 +73,36 @@ def plan_points(definition: Definition, profile: Profile, *, seed: int = 1) -> t
 
 def refusals(definition: Definition, profile: Profile, *, seed: int = 1) -> list[str]:
     """Return, a sentence each, what is not tested on this bench; rows with one reason in one sentence."""
-    by_reason: dict[str, list[str]] = {}
+    found: dict[tuple[str, str], list[str]] = {}
     for point in plan_points(definition, profile, seed=seed):
         for reason in point.reasons[:1]:
-            by_reason.setdefault(reason, []).append(point.row)
-    return [f"NOT TESTED here: {', '.join(names)}: {reason}" for reason, names in by_reason.items()]
+            found.setdefault(("NOT TESTED here", reason), []).append(point.row)
+        for reason in point.unresolved:
+            found.setdefault(("INCONCLUSIVE here", reason), []).append(point.row)
+    return [f"{what}: {', '.join(names)}: {reason}" for (what, reason), names in found.items()]
 
 
 # -- protections ---------------------------------------------------------------------------------------------------
 
 
 def _protection(definition: Definition, profile: Profile, row: Protection, seed: int) -> Point:
-    about = row.about
-    if about.fast:
+    unresolved: tuple[str | None, ...] = ()
+    if row.about.fast:
         reasons = _short_circuit(definition, profile)
     else:
         reasons = _unreachable(definition, profile, row, seed)
         if not reasons:
-            reasons += [text for text in (threshold_refusal(definition, profile, row),) if text]
-            reasons += [text for text in (delay_refusal(definition, row),) if text]
+            unresolved = (threshold_refusal(definition, profile, row), delay_refusal(definition, row))
     if row.lockout_count is not None and row.lockout_count <= 1 and row.level == "protection":
         reasons.append(f"it locks after {row.lockout_count} trip, so that its first provocation would be its last")
     return Point(
-        row.name, row.kind, row.level, tuple(reasons), tuple(_remarks(definition, profile, row)), row.lockout_count
+        row.name,
+        row.kind,
+        row.level,
+        tuple(reasons),
+        tuple(text for text in unresolved if text is not None),
+        tuple(_remarks(definition, profile, row)),
+        row.lockout_count,
     )
 
 
@@ -181,13 +194,13 @@ def delay_refusal(definition: Definition, row: Protection) -> str | None:
     budget = trip_delay(gap_s, FAST_S, averaging_s=averaging_s(definition), threshold_share=1.0 / 1.05)
     slope = definition.envelope.slope_a_per_s
     if row.about.quantity == "current" and slope is not None and row.tolerance_si:
-        spread_s = 2.0 * row.tolerance_si / slope
+        spread_s = SLOPE_LASTS * 2.0 * row.tolerance_si / slope
         budget = budget.plus(*Rise(0.0, gap_s, spread_s, 0.0, spread_s, 0.0, 0.0).contributions)
     half_s = (high_s - low_s) / 2.0
     if budget.expanded < half_s:
         return None
     needs = "samples more often"
-    if slope is not None and row.about.quantity == "current" and 2.0 * row.tolerance_si / slope > gap_s:
+    if slope is not None and row.about.quantity == "current" and SLOPE_LASTS * 2.0 * row.tolerance_si / slope > gap_s:
         needs = f"a steeper rise than envelope.slope_a_per_s = {slope:g} A/s, or a step"
     return (
         f"its delay window of {low_s:g} to {high_s:g} s is not resolved: U = {budget.expanded:.3g} s here, less than "
@@ -230,7 +243,7 @@ def _never_at_rest(definition: Definition, profile: Profile, row: Protection) ->
 
 
 def _diagnosis(definition: Definition, profile: Profile, row: Diagnosis) -> Point:
-    return Point(row.name, row.kind, row.level, tuple(diagnosis_refusals(definition, profile, row)), ())
+    return Point(row.name, row.kind, row.level, tuple(diagnosis_refusals(definition, profile, row)))
 
 
 def diagnosis_refusals(definition: Definition, profile: Profile, row: Diagnosis) -> list[str]:

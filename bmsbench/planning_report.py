@@ -25,6 +25,7 @@ def survey(definition: Definition, profile: Profile, works: Sequence[Work], *, s
             {
                 **asdict(point),
                 "reasons": list(point.reasons),
+                "unresolved": list(point.unresolved),
                 "remarks": list(point.remarks),
                 "testable": point.testable,
                 "tests": len(own),
@@ -58,7 +59,10 @@ def as_text(report: dict[str, Any]) -> str:
     for text in report["estimate"]["lines"]:
         lines += paragraph("estimate" if not lines[-1] else "", text, 10)
     refused = sum(not row["testable"] for row in report["rows"])
+    unresolved = sum(bool(row["unresolved"]) for row in report["rows"])
     lines.append(f"{refused} of {len(rows)} rows cannot be tested here" if refused else "every row can be tested here")
+    if unresolved:
+        lines.append(f"verdicts of {unresolved} rows cannot be resolved here")
     return "\n".join(lines)
 
 
@@ -70,7 +74,8 @@ def _trips(row: dict[str, Any]) -> str:
 def _told(row: dict[str, Any]) -> str:
     if row["reasons"]:
         return f"NOT TESTED: {'; '.join(row['reasons'])}"
-    remarks = "; ".join(row["remarks"])
+    unresolved = [f"INCONCLUSIVE: {text}" for text in row["unresolved"]]
+    remarks = "; ".join([*unresolved, *row["remarks"]])
     about = f"about {worded_s(row['seconds'])}, {row['energy_wh']:.1f} Wh" if row["tests"] else "no test asks for it"
     return f"{about}; {remarks}" if remarks else about
 

@@ -78,7 +78,7 @@ def command(
     works = _collect(suites, bench, bms, seed, lab)
     report = survey(definition, profile, works, seed=seed)
     _show(report, as_text(report), as_json)
-    return 11 if any(not row["testable"] for row in report["rows"]) else 0
+    return 11 if any(row["reasons"] or row["unresolved"] for row in report["rows"]) else 0
 
 
 def _show(report: dict[str, Any], text: str, as_json: bool) -> None:

@@ -104,8 +104,13 @@ def test_a_delay_that_the_samples_cannot_resolve_is_refused_with_what_would_do(
 
 def test_a_slope_that_eats_the_window_is_refused_before() -> None:
     row = bms().protection(OC)  # ± 3 A, 0.45 to 1.05 s
-    assert delay_refusal(bench(slope_a_per_s=50.0), row) is None  # 0.12 s
-    assert "steeper rise than envelope.slope_a_per_s = 8 A/s" in str(delay_refusal(bench(slope_a_per_s=8.0), row))
+    assert delay_refusal(bench(slope_a_per_s=50.0), row) is None  # 6 A in 0.12 s, and as long again for the answers
+    assert "steeper rise than envelope.slope_a_per_s = 15 A/s" in str(delay_refusal(bench(slope_a_per_s=15.0), row))
+    [point] = [each for each in plan_points(bench(slope_a_per_s=8.0), bms()) if each.row == OC]
+    assert point.testable  # it still must stay quiet, and release
+    assert len(point.unresolved) == 1
+    found = refusals(bench(slope_a_per_s=8.0), bms())
+    assert any(text.startswith(f"INCONCLUSIVE here: {OC}, discharge_overcurrent_msl: its delay") for text in found)
 
 
 def test_a_protection_that_locks_at_its_first_trip_is_not_provoked() -> None:
