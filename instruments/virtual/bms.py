@@ -20,6 +20,7 @@ from bench.errors import DefinitionError
 from bench.operation import AlwaysOn
 from bench.profile import Profile
 from instruments.virtual.bms_always_on import AlwaysOnOperation
+from instruments.virtual.bms_observing import make_observer
 from instruments.virtual.bms_operation import CHECK_S, StateRequestOperation
 from instruments.virtual.bms_protection import Watch
 from instruments.virtual.bms_readings import Readings
@@ -145,11 +146,7 @@ class VirtualBms:
             shown = (counterpart(self.profile, row) if swapped else None) or row
             if shown.flag is not None and watch.unit.flags:
                 self._flags[shown.flag].append(watch)
-            observe = self.readings.observer(
-                row.kind,
-                both_directions=watch.unit.both_directions,
-                one_path=not self.profile.bms.separate_switches,
-            )
+            observe = make_observer(self.readings, watch.unit, one_path=not self.profile.bms.separate_switches)
             self._group(watch.unit).append((watch, observe))
         self.closed: frozenset[str] = frozenset()
         self._wanted: tuple[str, ...] = ()

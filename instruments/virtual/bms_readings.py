@@ -11,6 +11,7 @@ from hashlib import shake_128
 from math import exp
 
 from bench.profile import Profile
+from instruments.virtual.bms_sensors import SensorPlaces
 from instruments.virtual.bms_unit import Unit
 from instruments.virtual.circuit import Circuit
 from instruments.virtual.defects import Defect
@@ -36,6 +37,11 @@ class Readings:
         self._transfers = [defect.transfer(profile) for defect in defects if defect.transfer is not None]
         self._powers = [defect.power for defect in defects if defect.power is not None]
         self._counters: list[Callable[[float], float]] = [d.counter for d in defects if d.counter is not None]
+        self._cell_senses = [defect.cells for defect in defects if defect.cells is not None]
+        self._degree_senses = [defect.temperatures for defect in defects if defect.temperatures is not None]
+        self._cell_shows = [defect.shown_cells for defect in defects if defect.shown_cells is not None]
+        self._degree_shows = [d.shown_temperatures for d in defects if d.shown_temperatures is not None]
+        self.sensors = SensorPlaces(profile, circuit)
         self._start_pct = circuit.pack.soc_pct() + unit.soc_error_pct
         self._counted_ah = self.charged_ah = self.discharged_ah = 0.0
         self.measure_cells(0)
@@ -44,13 +50,18 @@ class Readings:
 
     def measure_current(self, at_ns: int) -> float:
         """Read the shunt with this unit's errors, in amperes, positive charging."""
-        current_a = self._circuit.bms_shunt_v() / self._circuit.bms_shunt_ohm
-        for sense in self._senses:
-            current_a = sense(current_a)
+        current_a = self.shunt_a()
         unit = self._unit
         noise_a = unit.noise_a * gaussian(self._seed, "bms", "current", at_ns) if unit.noise_a else 0.0
         self.measured_a = unit.gain * current_a + unit.offset_a + noise_a
         return self.measured_a
+
+    def shunt_a(self) -> float:
+        """What the shunt's sense lines say, without errors of the unit, in amperes, positive charging."""
+        current_a = self._circuit.bms_shunt_v() / self._circuit.bms_shunt_ohm
+        for sense in self._senses:
+            current_a = sense(current_a)
+        return current_a
 
     def measure_cells(self, at_ns: int) -> None:
         """Read cell voltages, pack voltage and temperatures."""
@@ -63,9 +74,17 @@ class Readings:
             for volts, fixed_v, byte in zip(dut.cells_seen_v(current_a), unit.cell_offsets_v, hashed, strict=True)
         ]
         self.pack_v = dut.stack_v(current_a) * unit.voltage_gain
-        self.temperatures_degc = [
-            degc + fixed_k for degc, fixed_k in zip(dut.sensors_degc(), unit.temperature_offsets_k, strict=True)
-        ]
+        self.temperatures_degc = self.sensors.measure(unit.temperature_offsets_k)
+        at_s = at_ns * 1e-9
+        for cells in self._cell_senses:
+            self.cells_v = cells(self.cells_v, at_s)
+        for degrees in self._degree_senses:
+            self.temperatures_degc = degrees(self.temperatures_degc, at_s)
+        self.shown_cells_v, self.shown_degc = self.cells_v, self.temperatures_degc
+        for cells in self._cell_shows:
+            self.shown_cells_v = cells(self.shown_cells_v, at_s)
+        for degrees in self._degree_shows:
+            self.shown_degc = degrees(self.shown_degc, at_s)
 
     def sample_current(self, at_ns: int) -> None:
         """One sample of the current: measure, count, filter, report."""
@@ -108,32 +127,3 @@ class Readings:
         if abs(self.measured_a) <= self.flows_a:
             return 0
         return 1 if self.measured_a > 0.0 else -1
-
-    def observer(self, kind: str, *, both_directions: bool, one_path: bool) -> Callable[[], tuple[float, bool, bool]]:
-        """Return what gives a protection of this kind its quantity (a magnitude in its direction, for currents),
-        whether current of the other direction flows, and whether the unit looks at the quantity at all now."""
-        turn = 1.0 if kind.startswith("charge") or kind.endswith("overvoltage") else -1.0
-        opposite_a = max(self.rest_a, FLOWS_A)
-        if kind.endswith("overcurrent"):
-
-            def current() -> tuple[float, bool, bool]:
-                flowing_a = abs(self.measured_a) if both_directions else turn * self.measured_a
-                if abs(flowing_a) <= self.rest_a:
-                    return 0.0, False, True  # over-current is not evaluated at rest: a good sample
-                return flowing_a, flowing_a < -opposite_a, True
-
-            return current
-        if kind.endswith("temperature"):
-            # With one path for both directions the charge limits apply while charging or at rest, the discharge
-            # limits while discharging (foxBMS); with a switch each, each limit rules its own switch always.
-            pick = max if kind.endswith("overtemperature") else min
-            return lambda: (
-                pick(self.temperatures_degc),
-                turn * self.measured_a < -opposite_a,
-                not one_path or (self.measured_a >= -self.flows_a) == (turn > 0.0),
-            )
-        get: Callable[[], float] = lambda: self.pack_v  # noqa: E731 - one of three readings
-        if kind.startswith("cell"):
-            extreme = max if kind.endswith("overvoltage") else min
-            get = lambda: extreme(self.cells_v)  # noqa: E731
-        return lambda: (get(), turn * self.measured_a < -opposite_a, True)

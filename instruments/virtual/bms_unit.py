@@ -10,42 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.profile import Profile
-from bench.protection import DelayWindow, Protection
+from bench.protection import Protection
 from bench.signals import SignalBase
+from instruments.virtual.bms_unit_diagnosis import UnitDiagnosis, draw_diagnosis
+from instruments.virtual.bms_unit_protection import (
+    SLOW_PERIOD_S,
+    WHO,
+    UnitProtection,
+    draw_protection,
+    per_ampere_si,
+)
 from instruments.virtual.noise import uniform
 
-SLOW_PERIOD_S = 0.1  # cell voltages and temperatures
-_WHO = "bms"
+__all__ = ["SLOW_PERIOD_S", "Unit", "UnitDiagnosis", "UnitProtection", "make_unit"]
 _CELL_V, _CELL_NOISE_V, _TEMPERATURE_K = 1.5e-3, 0.3e-3, 0.3
-_FASTEST_S = 50e-6  # a comparator of the front end, for windows far shorter than the current's sampling
-
-
-@dataclass(frozen=True, slots=True)
-class UnitProtection:
-    """One protection as this unit really has it. Thresholds apply to what the unit measures, in inside units."""
-
-    row: Protection
-    threshold_si: float
-    period_s: float
-    samples: int
-    switch_s: float
-    opens: tuple[str, ...]
-    lockout_count: int | None
-    dead: bool = False
-    releases: bool = True
-    welds: bool = False
-    both_directions: bool = False
-    flags: bool = True
-
-    @property
-    def flag_delay_s(self) -> float:
-        """Mean time from crossing the threshold to the flag; one sample period more or less by half."""
-        return (self.samples - 0.5) * self.period_s
-
-    @property
-    def delay_s(self) -> float:
-        """Mean time from crossing the threshold to the open switch (to the flag, if it opens nothing)."""
-        return self.flag_delay_s + (self.switch_s if self.opens else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +39,8 @@ class Unit:
     temperature_offsets_k: tuple[float, ...]
     soc_error_pct: float
     protections: tuple[UnitProtection, ...]
+    diagnoses: tuple[UnitDiagnosis, ...] = ()
+    bleed_factor: float = 1.0  # of the declared balancing current
 
 
 def make_unit(profile: Profile, seed: int) -> Unit:
@@ -68,24 +48,25 @@ def make_unit(profile: Profile, seed: int) -> Unit:
     gain, offset_a, noise_a = _current_errors(profile, seed)
     cell_half_v, cell_noise_v = _cell_errors(profile)
     cells = range(profile.bms.cells)
-    cell_offsets_v = tuple(cell_half_v * uniform(seed, _WHO, f"cell{k}") for k in cells)
-    hot = _tolerances(profile, "temperature")
-    half_k = min([_TEMPERATURE_K, *(0.3 * tolerance for tolerance in hot)])
+    cell_offsets_v = tuple(cell_half_v * uniform(seed, WHO, f"cell{k}") for k in cells)
+    half_k = min([_TEMPERATURE_K, *_rooms(profile, "temperature", 0.3)])
     return Unit(
         gain=gain,
         offset_a=offset_a,
         noise_a=noise_a,
-        voltage_gain=1.0 + 5e-4 * uniform(seed, _WHO, "pack_voltage"),
+        voltage_gain=1.0 + 5e-4 * uniform(seed, WHO, "pack_voltage"),
         cell_offsets_v=cell_offsets_v,
         cell_noise_v=cell_noise_v,
-        temperature_offsets_k=tuple(half_k * uniform(seed, _WHO, f"temperature{k}") for k in cells),
-        soc_error_pct=uniform(seed, _WHO, "soc"),
+        temperature_offsets_k=tuple(half_k * uniform(seed, WHO, f"temperature{k}") for k in cells),
+        soc_error_pct=uniform(seed, WHO, "soc"),
         protections=tuple(
-            _protection(
+            draw_protection(
                 profile, row, seed, _worst_error(row, gain, offset_a, noise_a, cell_half_v, cell_noise_v, half_k)
             )
             for row in profile.protections
         ),
+        diagnoses=tuple(draw_diagnosis(profile, row, seed) for row in profile.diagnoses),
+        bleed_factor=_bleed_factor(profile, seed),
     )
 
 
@@ -98,8 +79,25 @@ def _accuracy(signal: SignalBase | None) -> tuple[float, float] | None:
     return promised.reading_pct, constant * signal.about.factor
 
 
-def _tolerances(profile: Profile, quantity: str) -> list[float]:
-    return [row.tolerance_si for row in profile.protections if row.about.quantity == quantity]
+def _bleed_factor(profile: Profile, seed: int) -> float:
+    if profile.balancing is None:
+        return 1.0
+    return 1.0 + 0.006 * profile.balancing.current_tolerance_pct * uniform(seed, WHO, "balancing")
+
+
+def _rooms(profile: Profile, quantity: str, share: float) -> list[float]:
+    """What each row leaves to one measured value: a share of its tolerance, half of that where two are subtracted."""
+    rooms = []
+    for row in profile.protections:
+        if row.about.quantity != quantity or row.about.observable == "pack_voltage":
+            continue
+        half = 0.5 if row.about.difference else 1.0
+        rooms.append(half * share * row.tolerance_si)
+        if row.release.tolerance is not None:
+            rooms.append(half * share * row.release_tolerance_si)
+        if row.derating is not None:
+            rooms.append(half * share * row.derating.tolerance_a * per_ampere_si(row))
+    return rooms
 
 
 def _current_errors(profile: Profile, seed: int) -> tuple[float, float, float]:
@@ -113,8 +111,8 @@ def _current_errors(profile: Profile, seed: int) -> tuple[float, float, float]:
             gain_half = min(gain_half, 0.3 * row.tolerance_si / row.threshold_si)
             offset_half_a = min(offset_half_a, 0.1 * row.tolerance_si)
             noise_a = min(noise_a, 0.02 * row.tolerance_si)
-    gain = 1.0 + gain_half * uniform(seed, _WHO, "current_gain")
-    return gain, offset_half_a * uniform(seed, _WHO, "current_offset"), noise_a
+    gain = 1.0 + gain_half * uniform(seed, WHO, "current_gain")
+    return gain, offset_half_a * uniform(seed, WHO, "current_offset"), noise_a
 
 
 def _cell_errors(profile: Profile) -> tuple[float, float]:
@@ -123,10 +121,8 @@ def _cell_errors(profile: Profile) -> tuple[float, float]:
         promised = _accuracy(signal)
         if name.startswith("cell_voltage_") and promised is not None:
             half_v, noise_v = min(half_v, 0.4 * promised[1]), min(noise_v, 0.1 * promised[1])
-    for row in profile.protections:
-        if row.kind in ("cell_overvoltage", "cell_undervoltage"):
-            half_v, noise_v = min(half_v, 0.3 * row.tolerance_si), min(noise_v, 0.05 * row.tolerance_si)
-    return half_v, noise_v
+    half_v = min([half_v, *_rooms(profile, "voltage", 0.3)])
+    return half_v, min([noise_v, *_rooms(profile, "voltage", 0.05)])
 
 
 def _worst_error(
@@ -135,48 +131,7 @@ def _worst_error(
     """How far this unit's measurement can be off at the threshold, in inside units."""
     if row.about.quantity == "current":
         return abs(gain - 1.0) * row.threshold_si + abs(offset_a) + 4.0 * noise_a
-    if row.about.quantity == "temperature":
-        return half_k
-    if row.kind in ("cell_overvoltage", "cell_undervoltage"):
-        return cell_v + cell_noise_v
-    return 5e-4 * row.threshold_si
-
-
-def _protection(profile: Profile, row: Protection, seed: int, error_si: float) -> UnitProtection:
-    spread = max(0.0, 0.7 * row.tolerance_si - error_si)
-    base_s = profile.behaviour.sample_s if row.about.quantity == "current" else SLOW_PERIOD_S
-    windows = [row.delay_s] if row.flag_delay_s is None else [row.delay_s, row.flag_delay_s]
-    period_s = min(base_s, *(_finest(window, base_s) for window in windows))
-    delay_s = _inside(row.delay_s, seed, f"{row.name}.delay", 0.0)
-    if row.flag_delay_s is not None:
-        flag_s = min(_inside(row.flag_delay_s, seed, f"{row.name}.flag", period_s), delay_s)
-    elif row.opens:
-        flag_s = delay_s - profile.behaviour.switch_s
-    else:
-        flag_s = _inside(row.delay_s, seed, f"{row.name}.delay", period_s)
-    # n bad samples in a row end between (n - 1) and n periods after the crossing: on average (n - 1/2) periods.
-    samples = max(1, int(flag_s / period_s + 0.5)) if flag_s > 0.0 else 1
-    return UnitProtection(
-        row=row,
-        threshold_si=row.threshold_si + spread * uniform(seed, _WHO, f"{row.name}.threshold"),
-        period_s=period_s,
-        samples=samples,
-        switch_s=max(0.0, delay_s - (samples - 0.5) * period_s),
-        opens=row.opens if row.level == "protection" else (),
-        lockout_count=row.lockout_count,
-    )
-
-
-def _finest(window: DelayWindow, base_s: float) -> float:
-    """How often to look so that the phase of the sampling fits into a quarter of the window."""
-    width_s = window.max - window.min
-    return max(width_s / 4.0, _FASTEST_S if width_s > 0.0 else min(base_s, 1e-3))
-
-
-def _inside(window: DelayWindow, seed: int, what: str, period_s: float) -> float:
-    """A mean in the middle half of the window, from which the sampling's phase does not lead out."""
-    width_s = window.max - window.min
-    room_s = max(0.0, 0.25 * width_s - period_s)
-    if period_s == 0.0:
-        room_s = 0.125 * width_s  # the phase takes up to another eighth
-    return window.min + 0.5 * width_s + room_s * uniform(seed, _WHO, what)
+    if row.about.observable == "pack_voltage":
+        return 5e-4 * row.threshold_si
+    twice = 2.0 if row.about.difference else 1.0
+    return twice * (half_k if row.about.quantity == "temperature" else cell_v + cell_noise_v)

@@ -16,9 +16,11 @@ from bench.loading import nearest
 from bench.profile import Profile
 from bench.protection import Protection
 from instruments.virtual.bms_encoding import Recode
-from instruments.virtual.bms_unit import UnitProtection
+from instruments.virtual.bms_unit_diagnosis import UnitDiagnosis
+from instruments.virtual.bms_unit_protection import UnitProtection
 
 Transfer = Callable[[float, float], float]  # pack current in A (charging positive) and s since power-on -> A
+Values = Callable[[list[float], float], list[float]]  # all cells or sensors and s since power-on -> as it takes them
 
 
 def _always(profile: Profile) -> str | None:
@@ -34,7 +36,34 @@ def has_direction(profile: Profile) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """One way to be broken."""
+    """One way to be broken: what it is called, who catches it, and one hook or more that make the unit so.
+
+    Readings. `sense` changes the shunt's current for everybody, `transfer` only the reported one, `recode` its integer
+    on the link, `power` and `counter` what is worked out from it. `cells` and `temperatures` change what is measured in
+    V or degC (so protections see it), `shown_cells` and `shown_temperatures` only what links tell; they get the whole
+    list (sensors in the profile's order) and the time since power-on in s, and return a new list: exchange two, freeze
+    one, scale. A hook with a memory keeps it for all units: make it from a factory where that matters.
+
+    Protections. `protect` gets each row of the unit (warnings too) and returns it changed by `dataclasses.replace`; the
+    fields are those of `UnitProtection`: threshold_si (also beyond the protection's: levels out of order), samples,
+    period_s and switch_s (`later(s)` moves any kind of delay, negative is earlier), opens (another, all, none), dead,
+    flags (False: none) and flag_as (another signal), both_directions, welds (contacts stay together when it opens),
+    curve = () (one delay for every amplitude), filter_s, fast_s (short circuits, s from crossing to open), accumulates
+    (pulses add up), ignored (cells or sensors nobody looks at, from 0), releases, release_shift_si and release_late_s
+    (added to the declared; negative is sooner), hysteresis, latches, needs_action, clears_anyway, trips_once,
+    lockout_count, counts_trips, keeps_lockout (over a power cycle), clear_unlocks, derates, derating_shift_si,
+    derating_factor. `swaps_flags` exchanges the flags of charge and discharge over-current.
+
+    Diagnoses. `diagnose` does the same for each `UnitDiagnosis`: dead, delay_s, switch_s, release_s, opens, flags,
+    flag_as, releases, latches, clears_anyway. `reports_commands`: switch signals tell what was commanded although the
+    contacts say otherwise (a weld is reported as open).
+
+    Balancing: `bleed` gets the cells to be bled, counted from 0, and the number of cells, and returns those that are;
+    `bleed_factor` multiplies the current. Precharge: `precharges_without_waiting`, `precharges_for_ever` (never gives
+    up). `closes_after_dip`: after a lost supply it closes at once what was closed before. `releases_on_silence`: a lost
+    link lets everything latched go. Sleep: `never_sleeps`, `wakes_by` (in place of the declared wakers). Settings:
+    `keep` and `forgets_settings`.
+    """
 
     name: str
     description: str
@@ -51,6 +80,20 @@ class Defect:
     swaps_flags: bool = False
     keep: Callable[[int, int], int] | None = None  # of a setting: what was there, what is written -> what is kept
     forgets_settings: bool = False
+    cells: Values | None = None
+    temperatures: Values | None = None
+    shown_cells: Values | None = None
+    shown_temperatures: Values | None = None
+    diagnose: Callable[[UnitDiagnosis, Profile], UnitDiagnosis] | None = None
+    bleed: Callable[[frozenset[int], int], frozenset[int]] | None = None
+    bleed_factor: float = 1.0
+    precharges_without_waiting: bool = False
+    precharges_for_ever: bool = False
+    closes_after_dip: bool = False
+    releases_on_silence: bool = False
+    reports_commands: bool = False
+    never_sleeps: bool = False
+    wakes_by: frozenset[str] | None = None
 
 
 @cache
