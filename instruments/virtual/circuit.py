@@ -3,8 +3,9 @@
 ::
 
     supply  ┐                                  reference shunt   BMS switches    BMS shunt
-    load    ├─ bus (capacitors) ─ disconnect ─ wires ─ [R_ref] ─── switch ─────── [R_bms] ─ cells
-    bidir   ┘                                                P+                B+
+    load    ├─ bus (capacitors) ─ disconnect ─ wires ─ [R_ref] ─── switches ───── [R_bms] ─ cells
+    bidir   │                                                P+   and precharge   B+
+    short, capacitor
 
 Currents are positive when they charge the pack. Time is asked from `now_ns`; every reading and every change of a
 setting first catches up to it. Not modelled: inductance (a current stops at once), rise times and control loops of
@@ -18,20 +19,19 @@ from math import inf
 from typing import Literal
 
 from bench.clock import Clock
+from instruments.virtual.circuit_bus import Bus
 from instruments.virtual.circuit_disconnect import Disconnect
 from instruments.virtual.circuit_flow import Flow
 from instruments.virtual.circuit_history import History
-from instruments.virtual.circuit_node import Branch, Step
-from instruments.virtual.circuit_power import power_balance_w, pushed_a
-from instruments.virtual.circuit_stages import SinkStage, SourceStage, Stage, TwoQuadrantStage
+from instruments.virtual.circuit_node import Branch
+from instruments.virtual.circuit_power import power_balance_w
+from instruments.virtual.circuit_stages import SinkStage, SourceStage, TwoQuadrantStage
 from instruments.virtual.circuit_switches import Switches
 from instruments.virtual.circuit_terminals import CapacitorStage, ShortStage
 from instruments.virtual.circuit_watch import CurrentWatch, Watches
 from instruments.virtual.dut_wiring import DutWiring
 from instruments.virtual.pack import Pack
 
-# Wires and terminals, so that the bus has a voltage, and one that decays, with every instrument off its terminals.
-_STRAY_F, _STRAY_S = 1e-6, 1e-9
 _NEVER_OHM = inf
 
 
@@ -82,8 +82,8 @@ class Circuit:
         self.disconnect = Disconnect(self)
         self.short = ShortStage(self)
         self.capacitor = CapacitorStage(self)
-        self.stages: tuple[Stage, ...] = (self.supply, self.bidirectional, self.load, self.short, self.capacitor)
-        self._flow = Flow(pack, now_ns, self._source_steps, self._branch, self._capacitance_f)
+        self.bus = Bus((self.supply, self.bidirectional, self.load, self.short, self.capacitor))
+        self._flow = self.bus.flow = Flow(pack, now_ns, self.bus.source_steps, self._branch, self.bus.capacitance_f)
         owner = getattr(now_ns, "__self__", None)
         self._clock = owner if isinstance(owner, Clock) else None
         self._watches: Watches | None = None
@@ -233,49 +233,7 @@ class Circuit:
     def load_disconnected(self, value: bool) -> None:
         self.load.disconnected = value
 
-    # -- for the stages --------------------------------------------------------------------------------------
-
-    def stage_voltage_v(self, stage: Stage) -> float:
-        """Return the voltage at a stage's terminals, in volts."""
-        self._flow.catch_up()
-        return stage.loose_v() if stage.disconnected else self._flow.bus_v
-
-    def stage_current_a(self, stage: Stage) -> float:
-        """Return the current a stage pushes into the bus, its capacitor's included, in amperes."""
-        self._flow.catch_up()
-        if stage.disconnected:
-            return 0.0
-        return self._pushed_a()[stage.name] - stage.capacitance_f * self._flow.bus_v_per_s
-
-    def stage_limits(self, stage: Stage) -> bool:
-        """Whether a stage that is on is at its current limit rather than at its voltage."""
-        self._flow.catch_up()
-        if stage.disconnected:
-            return False
-        step, bus_v = stage.step(), self._flow.bus_v
-        return bus_v < step.at_v or (bus_v > step.at_v and step.a_above < 0.0)
-
-    def stray_current_a(self) -> float:
-        """Return what wires and terminals take from the bus, in amperes."""
-        return _STRAY_F * self._flow.bus_v_per_s + _STRAY_S * self._flow.bus_v
-
-    def _pushed_a(self) -> dict[str, float]:
-        flow = self._flow
-        left_a = flow.current_a + self._capacitance_f() * flow.bus_v_per_s + _STRAY_S * flow.bus_v
-        return pushed_a(self.stages, flow.bus_v, left_a)
-
     # -- for the flow ----------------------------------------------------------------------------------------
-
-    def share_charge(self, more_f: float) -> None:
-        """A discharged capacitor joins the bus: the charge spreads over both at once."""
-        self._flow.bus_v *= self._capacitance_f() / (self._capacitance_f() + more_f)
-
-    def _source_steps(self) -> list[Step]:
-        stray = Step(-inf, 0.0, 0.0, 0.0, _STRAY_S)
-        return [stray, *(stage.step() for stage in self.stages if not stage.disconnected)]
-
-    def _capacitance_f(self) -> float:
-        return _STRAY_F + sum(stage.capacitance_f for stage in self.stages if not stage.disconnected)
 
     def _series_ohm(self) -> float:
         return self._wiring_ohm + self.reference_shunt_ohm + self.bms_shunt_ohm + self.pack.r0_sum_ohm

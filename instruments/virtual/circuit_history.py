@@ -37,6 +37,18 @@ class Piece(NamedTuple):
         return self.wave.charge_c(to_s) - self.wave.charge_c(from_s)
 
 
+class LetThrough(NamedTuple):
+    """What passed in a window: largest magnitude (A), charge with its sign (C), integral of the square (A² s).
+
+    The square times a resistance is the energy that it took, in joules; the charge times the pack's voltage the energy
+    that the cells gave.
+    """
+
+    peak_a: float
+    charge_c: float
+    square_a2s: float
+
+
 class History:
     """Pieces of the current, oldest first and without gaps.
 
@@ -81,6 +93,20 @@ class History:
             if high_s > low_s:
                 charge_c += piece.charge_c(low_s, high_s)
         return charge_c / ((to_ns - from_ns) * 1e-9)
+
+    def let_through(self, from_ns: float, to_ns: float) -> LetThrough:
+        """Return what passed between two instants that are kept: peak, charge and the integral of the square."""
+        peak_a = charge_c = square_a2s = 0.0
+        for piece in self._pieces_between(from_ns, to_ns):
+            low_s = max(0.0, piece.at_s(from_ns))
+            high_s = min(piece.length_s, piece.at_s(to_ns))
+            if high_s <= low_s:
+                continue
+            corners = [low_s, *(turn for turn in _turns(piece) if low_s < turn < high_s), high_s]
+            peak_a = max(peak_a, *(abs(piece.wave.current_a(t)) for t in corners))
+            charge_c += piece.charge_c(low_s, high_s)
+            square_a2s += piece.wave.square_a2s(high_s) - piece.wave.square_a2s(low_s)
+        return LetThrough(peak_a, charge_c, square_a2s)
 
     def _pieces_between(self, from_ns: float, to_ns: float) -> list[Piece]:
         first = max(0, bisect_right(self._starts, from_ns) - 1)

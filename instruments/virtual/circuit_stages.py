@@ -97,17 +97,17 @@ class SourceStage(Stage):
 
     def voltage_v(self) -> float:
         """Return the voltage at its terminals, in volts."""
-        return self._circuit.stage_voltage_v(self)
+        return self._circuit.bus.voltage_v(self)
 
     def current_a(self) -> float:
         """Return the current out of its terminals, its capacitor's included, in amperes."""
-        return self._circuit.stage_current_a(self)
+        return self._circuit.bus.current_a(self)
 
     def mode(self) -> Mode:
         """Return OFF, CC (at a current limit) or CV (also when it idles below a bus it cannot pull down)."""
         if not self.on:
             return "OFF"
-        return "CC" if self._circuit.stage_limits(self) else "CV"
+        return "CC" if self._circuit.bus.limits(self) else "CV"
 
 
 class TwoQuadrantStage(SourceStage):
@@ -175,14 +175,14 @@ class SinkStage(Stage):
 
     def voltage_v(self) -> float:
         """Return the voltage at its terminals, in volts."""
-        return self._circuit.stage_voltage_v(self)
+        return self._circuit.bus.voltage_v(self)
 
     def current_a(self) -> float:
         """Return the current into its terminals, its capacitor's included, in amperes (a sink counts positive)."""
-        return 0.0 - self._circuit.stage_current_a(self)  # not -0.0 when nothing flows
+        return 0.0 - self._circuit.bus.current_a(self)  # not -0.0 when nothing flows
 
     def under_run(self) -> bool:
         """Whether it is on and cannot draw its current because the voltage is too low."""
         if not self.on or self.current_set_a == 0.0:
             return False
-        return self._circuit.stage_voltage_v(self) < self.current_set_a * self.on_resistance_ohm
+        return self._circuit.bus.voltage_v(self) < self.current_set_a * self.on_resistance_ohm

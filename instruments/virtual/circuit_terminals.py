@@ -59,7 +59,7 @@ class CapacitorStage(Stage):
             return
         self._circuit.catch_up()
         if farad > self.capacitance_f:
-            self._circuit.share_charge(farad - self.capacitance_f)
+            self._circuit.bus.share_charge(farad - self.capacitance_f)
         self._change(capacitance_f=farad, _disconnected=farad == 0.0)
 
     def step(self) -> Step:

@@ -23,19 +23,13 @@ from math import exp
 
 from instruments.virtual.chemistry import OcvCurve
 from instruments.virtual.pack_bleeding import LONGEST_S, Bleeder, Bleeding
-from instruments.virtual.pack_cell import Cell, demonstration_cells
+from instruments.virtual.pack_cell import Cell, demonstration_cells, resistances_ohm
 from instruments.virtual.pack_heat import temperatures_degc
 
 TAU_S = 30.0  # standards reference 9.2: tau of the RC pair
-_ACTIVATION_K = 20_000.0 / 8.314462618  # Arrhenius, Ea / R
-_KELVIN = 273.15
-_REFERENCE_K = 298.15
-_EDGE_RISE = 0.2  # resistances are 1.2 times as large at 0 and 100 %
-_FULL_GAIN, _FULL_WIDTH = 4.0, 0.01  # R1 grows near full, so that a cell relaxes after a trip
 # Longest stretch between anchors, as change of state of charge, tighter where the curve bends: chord and frozen
 # resistances then stay within some 50 µV per cell.
-_STRIDE, _STRIDE_AT_EDGE = 4e-4, 4e-5
-_LONGEST_S = 1024.0
+_STRIDE, _STRIDE_AT_EDGE, _LONGEST_S = 4e-4, 4e-5, 1024.0
 
 #: Since the anchor: elapsed time (s), charge (C), current remembered by the RC pair (A), squared current (A² s).
 Integrals = tuple[float, float, float, float]
@@ -162,19 +156,8 @@ class Pack:
         """Start a new stretch here: keep this moment's state, refresh resistances and chords for what is ahead."""
         self._commit()
         half_c = 0.5 * expected_a * stretch_s
-        r0s, r1s = [], []
-        for cell, z, per_c, temp in zip(self.cells, self._z, self._per_c, self._temp, strict=True):
-            z += half_c * per_c
-            # Beyond empty and full the resistances keep their end values: the exponential would explode.
-            z = 0.0 if z < 0.0 else 1.0 if z > 1.0 else z
-            skew = 2.0 * z - 1.0
-            factor = (1.0 + _EDGE_RISE * skew * skew) * exp(
-                _ACTIVATION_K * (1.0 / (temp + _KELVIN) - 1.0 / _REFERENCE_K)
-            )
-            r0s.append(cell.r0_ohm * factor)
-            if z > 0.7:  # below, the term is smaller than a double can see
-                factor *= 1.0 + _FULL_GAIN * exp((z - 1.0) / _FULL_WIDTH)
-            r1s.append(cell.r1_ohm * factor)
+        ahead = [z + half_c * per_c for z, per_c in zip(self._z, self._per_c, strict=True)]
+        r0s, r1s = resistances_ohm(self.cells, ahead, self._temp)
         self._r0, self._r1 = r0s, r1s
         self.r0_sum_ohm, self.r1_sum_ohm = sum(r0s), sum(r1s)
         self._ocv = self.curve.volts(self._z)
@@ -231,11 +214,6 @@ class Pack:
         self.anchor(0.0, 0.0)  # what was, was with the old ones
         self.bleeding = Bleeding(bleeders, len(self.cells))
         self.after_change()
-
-    def bleed_currents_a(self) -> list[float]:
-        """Return what each cell gives into bleeders now, in amperes."""
-        self.before_reading()
-        return list(self.bleeding.drawn_a)
 
     def moment(self, integrals: Integrals) -> None:
         """Say which moment after the anchor the readings are for."""

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import exp
 from statistics import NormalDist
+
+_ACTIVATION_K = 20_000.0 / 8.314462618  # Arrhenius, Ea / R
+_KELVIN = 273.15
+_REFERENCE_K = 298.15
+_EDGE_RISE = 0.2  # resistances are 1.2 times as large at 0 and 100 %
+_FULL_GAIN, _FULL_WIDTH = 4.0, 0.01  # R1 grows near full, so that a cell relaxes after a trip
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +29,23 @@ class Cell:
         for name in ("capacity_ah", "r0_ohm", "r1_ohm"):
             if not getattr(self, name) > 0.0:
                 raise ValueError(f"cell: {name} is {getattr(self, name)!r}, must be above 0")
+
+
+def resistances_ohm(
+    cells: Sequence[Cell], states: Sequence[float], temperatures_degc: Sequence[float]
+) -> tuple[list[float], list[float]]:
+    """Return R0 and R1 of every cell at its state of charge (a fraction) and temperature."""
+    r0s, r1s = [], []
+    for cell, z, temp in zip(cells, states, temperatures_degc, strict=True):
+        # Beyond empty and full the resistances keep their end values: the exponential would explode.
+        z = 0.0 if z < 0.0 else 1.0 if z > 1.0 else z
+        skew = 2.0 * z - 1.0
+        factor = (1.0 + _EDGE_RISE * skew * skew) * exp(_ACTIVATION_K * (1.0 / (temp + _KELVIN) - 1.0 / _REFERENCE_K))
+        r0s.append(cell.r0_ohm * factor)
+        if z > 0.7:  # below, the term is smaller than a double can see
+            factor *= 1.0 + _FULL_GAIN * exp((z - 1.0) / _FULL_WIDTH)
+        r1s.append(cell.r1_ohm * factor)
+    return r0s, r1s
 
 
 def spread(seed: int, cell: int, what: str) -> float:
