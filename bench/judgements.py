@@ -58,6 +58,7 @@ def judge(name: str, traces: Traces, rule: DecisionRule, parameters: dict[str, A
         Inconclusive: the traces do not tell, or there was nothing to judge.
     """
     import bench.ramp_judgements
+    import bench.search_judgements
     import bench.stimulus_judgements
     import bench.trip_judgements
     import bench.zero_judgements  # noqa: F401 - registers its judgements here
@@ -162,7 +163,7 @@ def current_reading(
     budget = Budget(
         "A",
         (
-            *_reference_lines(standard_a, reference_rectangles_a),
+            *reference_lines(standard_a, reference_rectangles_a),
             *of_readings(signal, window.values, spec.resolution),
             *of_readings(reference, truth.values),
         ),
@@ -187,7 +188,7 @@ def current_reading(
     ]
 
 
-def _reference_lines(standard: float, rectangles: Sequence[float], factor: float = 1.0) -> list[Contribution]:
+def reference_lines(standard: float, rectangles: Sequence[float], factor: float = 1.0) -> list[Contribution]:
     """Return what is known of a reference as lines of a budget: its largest rectangles, and the rest as a normal."""
     lines = [Contribution.within("reference, limit", factor * half, "rectangular") for half in rectangles]
     rest = (factor * standard) ** 2 - sum(line.standard**2 for line in lines)
@@ -269,7 +270,7 @@ def power_direction(
     budget = Budget(
         "W",
         (
-            *_reference_lines(standard_a, reference_rectangles_a, abs(voltage_v)),
+            *reference_lines(standard_a, reference_rectangles_a, abs(voltage_v)),
             *of_readings(signal, window.values, spec.resolution),
             *spread,
         ),
