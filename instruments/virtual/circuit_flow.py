@@ -16,8 +16,8 @@ from math import ceil, inf, log, log1p
 from bench.errors import BenchError
 from instruments.virtual.circuit_history import History, Piece
 from instruments.virtual.circuit_node import Branch, Step, next_piece, push, resting_v
-from instruments.virtual.circuit_stretch import Stretch, first_zero
-from instruments.virtual.circuit_waveform import Waveform, driven
+from instruments.virtual.circuit_stretch import Stretch, first_zero, held
+from instruments.virtual.circuit_waveform import Waveform
 from instruments.virtual.pack import Integrals, Pack
 
 _GRID_NS = 125_000_000  # finest refresh; coarser ones are this times a power of two
@@ -215,7 +215,9 @@ class Flow:
             stretch.wave, stretch.follow_s = Waveform((a - g * bus_v, 0.0)), conductance
         else:
             start_a = conductance * (bus_v - emf_v - drop_v) if given is not None else a - g * bus_v
-            stretch.wave = self._driven(start_a, 1.0 / conductance + (1.0 / g if given is None else 0.0), base)
+            resistance_ohm = 1.0 / conductance + (1.0 / g if given is None else 0.0)
+            anchored = base is _ANCHORED
+            stretch.wave = held(self._pack, start_a, resistance_ohm, base, self._to_grid_s(), anchored=anchored)
             if given is None:
                 stretch.follow_s = conductance
             else:
@@ -238,24 +240,3 @@ class Flow:
     def _coarser(self) -> float:
         """Return how much coarser to be: a bus balanced on an edge must not stop time with ever more events."""
         return 1.0 if self._patience <= 8 else 2.0 ** (self._patience - 8)
-
-    def _driven(self, start_a: float, resistance_ohm: float, base: Integrals) -> Waveform:
-        """Return the current that a fixed voltage drives into the pack."""
-        pack, to_grid_s = self._pack, self._to_grid_s()
-        for _attempt in range(3):
-            wave = driven(
-                start_a=start_a,
-                resistance_ohm=resistance_ohm,
-                stiffness_v_per_c=pack.stiffness_v_per_c,
-                pair_ohm=pack.r1_sum_ohm,
-                pair_rate=pack.pair_rate,
-                pair_v=pack.polarisation_v(base),
-                sinking_v_per_s=pack.bleeding.chord_v_per_s,
-                bled_v=pack.bleeding.r1_v,
-            )
-            moved_c = wave.charge_c(to_grid_s)
-            # The chord must fit the charge that will move; one that began earlier is in use and must stay.
-            if base is not _ANCHORED or abs(moved_c - pack.expected_c) <= 0.02 * abs(moved_c) + 1e-3:
-                break
-            pack.expect_charge(moved_c)
-        return wave

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import exp, expm1, inf
 
-from instruments.virtual.circuit_waveform import Waveform
+from instruments.virtual.circuit_waveform import Waveform, driven
 from instruments.virtual.pack import Integrals, Pack
 
 _EXHAUSTED = -1e-9  # volts or amperes: less than this is rounding, not an event
@@ -89,3 +89,26 @@ def first_zero(margin: Callable[[float], float], end_s: float) -> float:
         else:
             low = middle
     return high
+
+
+def held(
+    pack: Pack, start_a: float, resistance_ohm: float, base: Integrals, to_grid_s: float, *, anchored: bool
+) -> Waveform:
+    """Return the current that a fixed voltage drives into the pack; `anchored` says that the stretch begins there."""
+    for _attempt in range(3):
+        wave = driven(
+            start_a=start_a,
+            resistance_ohm=resistance_ohm,
+            stiffness_v_per_c=pack.stiffness_v_per_c,
+            pair_ohm=pack.r1_sum_ohm,
+            pair_rate=pack.pair_rate,
+            pair_v=pack.polarisation_v(base),
+            sinking_v_per_s=pack.bleeding.chord_v_per_s,
+            bled_v=pack.bleeding.r1_v,
+        )
+        moved_c = wave.charge_c(to_grid_s)
+        # The chord must fit the charge that will move; one that began earlier is in use and must stay.
+        if not anchored or abs(moved_c - pack.expected_c) <= 0.02 * abs(moved_c) + 1e-3:
+            break
+        pack.expect_charge(moved_c)
+    return wave
