@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from bench.address_spelling import one_spelling
+from bench.emulation import CellEmulation, DutSupply
 from bench.envelope import Envelope, StopLatency, check_arithmetic
 from bench.errors import DefinitionError
 from bench.loading import Frozen, find_named, nearest, read_toml, validate
@@ -30,6 +31,11 @@ ROLES = (
     "interlock",
     "emergency_stop",
     "cell_monitor",
+    "cell_emulator",
+    "sensor_emulator",
+    "digitiser",
+    "auxiliary_supply",
+    "fault_inserter",
 )
 
 
@@ -69,7 +75,7 @@ class InstrumentSection(Frozen):
     address: str = Field(description="virtual:NAME, tcp:HOST:PORT, visa:RESOURCE or serial:PORT")
     model: str = Field(default="", description="what the driver must find")
     serial: str = Field(default="", description="the serial number the driver must find, if known")
-    accuracy: dict[Literal["voltage", "current", "power", "temperature"], Accuracy] = Field(
+    accuracy: dict[Literal["voltage", "current", "power", "temperature", "resistance"], Accuracy] = Field(
         default_factory=dict, description="per quantity: voltage, current"
     )
     calibrated: datetime.date | None = Field(default=None, description="date of the calibration")
@@ -158,7 +164,11 @@ class Topology(Frozen):
     """How it is wired."""
 
     current_path: Literal["power"] = Field(default="power", description="the real current flows through the BMS")
-    cells: Literal["pack"] = Field(default="pack", description="real (or virtual) cells, no emulator")
+    cells: Literal["pack", "emulated"] = Field(
+        default="pack",
+        description="pack: the BMS measures the pack's cells; emulated: it measures the emulator's channels, while "
+        "the current flows through the pack",
+    )
     reference_shunt: ReferenceShunt = Field(description="the bench's own shunt")
     remote_sense: Literal["none", "bench_side", "pack_side"] = Field(
         default="none", description="where sense leads go; never across the BMS's switch"
@@ -215,6 +225,8 @@ class Definition(Frozen):
     topology: Topology
     envelope: Envelope
     environment: Environment = Environment()
+    cell_emulation: CellEmulation = CellEmulation()
+    dut_supply: DutSupply | None = Field(default=None, description="for the role auxiliary_supply")
     safety: Safety = Safety()
     interlock: str = Field(default="", description="how it is wired, in words (the input itself is roles.interlock)")
     emergency_stop: str = Field(default="", description="how it is wired, in words")
@@ -226,6 +238,7 @@ class Definition(Frozen):
         self._check_addresses()
         self._check_references()
         self._check_ratings()
+        self._check_emulation()
         if self.topology.remote_sense == "pack_side":
             raise ValueError(
                 "topology.remote_sense: 'pack_side' would let the supply regulate across the DUT's open switch; "
@@ -312,6 +325,34 @@ class Definition(Frozen):
             raise ValueError(
                 "envelope.sensors: limits for sensors that nobody reads; name the instrument in roles.cell_monitor"
             )
+
+    def _check_emulation(self) -> None:
+        """Emulated cells feed nobody: the BMS then needs a supply of its own, and a supply needs its limits."""
+        if self.emulated:
+            missing = [role for role in ("cell_emulator", "auxiliary_supply") if role not in self.roles]
+            if missing:
+                raise ValueError(
+                    f"topology.cells: 'emulated' needs the roles cell_emulator and auxiliary_supply (what emulates the "
+                    f"cells feeds no BMS); roles.{' and roles.'.join(missing)} missing; name the instrument, or write "
+                    "'pack'"
+                )
+        elif "cell_emulator" in self.roles:
+            raise ValueError(
+                f"roles.cell_emulator: {self.roles['cell_emulator']!r} with topology.cells = 'pack': the BMS would sit "
+                "on both; write topology.cells = 'emulated'"
+            )
+        if "auxiliary_supply" in self.roles and self.dut_supply is None:
+            raise ValueError(
+                "dut_supply: is missing, and roles.auxiliary_supply needs it; write dut_supply = { nominal_v = ..., "
+                "max_v = ..., max_a = ... } as the BMS's manual says"
+            )
+        if self.dut_supply is not None and "auxiliary_supply" not in self.roles:
+            raise ValueError("dut_supply: nobody gives it; name the instrument in roles.auxiliary_supply")
+
+    @property
+    def emulated(self) -> bool:
+        """Whether the BMS measures emulated cells."""
+        return self.topology.cells == "emulated"
 
     @property
     def name(self) -> str:

@@ -85,6 +85,9 @@ class TemperatureEmulator(Instrument, Protocol):
     def sensors(self) -> tuple[str, ...]:
         """Return the names of its channels."""
 
+    def get_resistances(self) -> dict[str, float]:
+        """Ask what stands in the place of every sensor now, in ohm: infinite where it is open, 0 where shorted."""
+
     def set_resistance(self, sensor: str, ohm: float) -> float:
         """Set the nearest resistance that it can, ask whether that happened, and return what it is, in ohm.
 
@@ -101,3 +104,42 @@ class TemperatureEmulator(Instrument, Protocol):
         Raises:
             OutOfRange: it cannot.
         """
+
+
+@runtime_checkable
+class HasCellOvervoltageProtection(Protocol):
+    """Every channel of a cell emulator switches itself off above a voltage."""
+
+    def set_cell_overvoltage_protection(self, voltage_v: float) -> None:
+        """Set the trip voltage of every cell, in volts, and read it back."""
+
+
+@runtime_checkable
+class FaultInserter(Instrument, Protocol):
+    """Puts faults into the wiring of the BMS, by the names of `bench.emulation.FAULT_KINDS`."""
+
+    def faults(self) -> tuple[str, ...]:
+        """Return the names of the faults that it is wired for."""
+
+    def insert(self, fault: str) -> None:
+        """Put a fault in and ask whether that happened.
+
+        Raises:
+            OutOfRange: it is not wired for it; nothing was changed.
+        """
+
+    def remove(self, fault: str) -> None:
+        """Take a fault away and ask whether that happened. Needs no earlier state to be known."""
+
+    def remove_all(self) -> None:
+        """Take every fault away, one after the other, and ask whether that happened."""
+
+    def inserted(self) -> tuple[str, ...]:
+        """Ask which faults are in now; never a remembered answer."""
+
+
+@runtime_checkable
+class TellsWhen(Protocol):
+    """An emulator that says when its last setting was sent: nothing can have changed before."""
+
+    told_at_s: float

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from bench.clock import Clock
 from bench.definition import Definition
 from bench.dut import Dut
+from bench.emulator_roles import CellEmulator, Digitiser, FaultInserter, TemperatureEmulator
 from bench.errors import Inconclusive
 from bench.observer import Event, Observers
 from bench.profile import Profile
 from bench.protection import Protection
 from bench.reference import Reference
-from bench.roles import BidirectionalSupply, Identity, Load, Supply, Switch
+from bench.roles import BidirectionalSupply, CellMonitor, Identity, Load, Supply, Switch
 from bench.traces import Traces
 
 if TYPE_CHECKING:
@@ -57,6 +58,12 @@ class Stand:
     load: Load | None = None
     bidirectional: BidirectionalSupply | None = None
     disconnect: Switch | None = None
+    cell_emulator: CellEmulator | None = None
+    sensor_emulator: TemperatureEmulator | None = None
+    digitiser: Digitiser | None = None
+    auxiliary_supply: Supply | None = None
+    fault_inserter: FaultInserter | None = None
+    cell_monitor: CellMonitor | None = None
     identities: dict[str, Identity] = field(default_factory=dict)
     trips: TripBudget = field(default_factory=TripBudget)
     seed: int = 0

@@ -12,25 +12,74 @@ import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from bench.clock import Clock
 from bench.dut import Dut
-from bench.errors import BenchError
+from bench.emulation import SHORT_CIRCUIT
+from bench.emulator_roles import CellEmulator, FaultInserter
+from bench.errors import BenchError, InstrumentError
 from bench.quantities import show
 from bench.reference import Reference
-from bench.roles import PowerInstrument, Switch
+from bench.roles import PowerInstrument, Supply, Switch
 
 # What a hung instrument may cost while current flows: after these two deadlines the disconnect opens. A healthy one
 # needs a few hundredths of a second; one that is late goes on in its own thread.
 TO_ZERO_S = 1.0
 OFF_S = 2.0
 STEP_DEADLINE_S = 3.0  # of everything else; longer than a time-out, so that a silent instrument is named as such
+CELLS_OFF_S = 8.0  # an emulator of 24 cells that is asked for each one, four in a second
 OFF_WITHIN_S = 2.0
 _PAUSE_S = 0.05
 
 Step = tuple[str, Callable[[], str | None]]
 # Stages without which a bench has not been left as it should be, even where the current is off.
-MUST_WORK = ("current to zero", "outputs off", "disconnect open")
+LEFT_ON = ("outputs off", "faults removed", "auxiliary off", "cell emulator off")  # ... since something may be on
+MUST_WORK = ("current to zero", "disconnect open", *LEFT_ON)
+
+
+ASIDE_ROLES = ("fault_inserter", "auxiliary_supply", "cell_emulator")
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """What stands beside the current path and must not be left on either."""
+
+    fault_inserter: FaultInserter | None = None
+    auxiliary_supply: Supply | None = None
+    cell_emulator: CellEmulator | None = None
+
+    @classmethod
+    def of(cls, drivers: Mapping[str, Any]) -> Aside:
+        """Return those of some drivers, by role."""
+        return cls(**{role: drivers.get(role) for role in ASIDE_ROLES})
+
+    def stages(self, *, current_off: bool) -> list[tuple[str, Step, float]]:
+        """Return stage, step and deadline of each, in the order in which they are left."""
+        found: list[tuple[str, Step, float]] = []
+        if (inserter := self.fault_inserter) is not None:
+            remove = partial(_remove_faults, inserter, current_off)
+            found.append(("faults removed", ("fault_inserter", remove), STEP_DEADLINE_S))
+        if (supply := self.auxiliary_supply) is not None:
+            found.append(("auxiliary off", ("auxiliary_supply", _quiet(supply.output_off)), STEP_DEADLINE_S))
+        if (cells := self.cell_emulator) is not None:
+            found.append(("cell emulator off", ("cell_emulator", _quiet(cells.outputs_off)), CELLS_OFF_S))
+        return found
+
+
+def _remove_faults(inserter: FaultInserter, current_off: bool) -> str:
+    """Take all faults away; with a current that is not known to be off the short circuit only."""
+    found = inserter.inserted()
+    if current_off:
+        inserter.remove_all()
+        return f"removed {', '.join(found)}" if found else ""
+    if SHORT_CIRCUIT in found:
+        inserter.remove(SHORT_CIRCUIT)
+    left = [fault for fault in found if fault != SHORT_CIRCUIT]
+    if left:
+        raise InstrumentError(f"{', '.join(left)} left in: wires are not changed while current may flow")
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +115,17 @@ class SafeReport:
 
 
 def run_stage(
-    clock: Clock, stage: str, steps: Sequence[Step], *, deadline_s: float = STEP_DEADLINE_S
+    clock: Clock,
+    stage: str,
+    steps: Sequence[Step],
+    *,
+    deadline_s: float = STEP_DEADLINE_S,
+    alive: Callable[[], None] = lambda: None,
 ) -> list[StepResult]:
-    """Give every step its chance, whatever happens to the others; on the wall each has `deadline_s`."""
+    """Give every step its chance, whatever happens to the others; on the wall each has `deadline_s`.
+
+    `alive` is called once a second while one of them takes longer.
+    """
     if clock.simulated:
         return [_attempt(stage, name, action) for name, action in steps]
     results: dict[str, StepResult] = {}
@@ -81,7 +138,9 @@ def run_stage(
         thread.start()
     end_s = clock.now() + deadline_s
     for thread in threads:
-        thread.join(max(0.0, end_s - clock.now()))
+        while thread.is_alive() and (left_s := end_s - clock.now()) > 0.0:
+            thread.join(min(left_s, 1.0))
+            alive()
     late = f"no end within {deadline_s:g} s"
     return [results.get(name, StepResult(stage, name, False, late)) for name, _ in steps]
 
@@ -123,8 +182,13 @@ def take_way_out(
     dut: Dut | None,
     reference: Reference | None,
     alive: Callable[[], None] = lambda: None,
+    *,
+    aside: Aside | None = None,
 ) -> SafeReport:
     """Take the way out; never raises, the report says whether the bench is safe.
+
+    What stands `aside` is left last, once the current was measured to be off. Where it was not, too: a BMS that loses
+    its supply opens; then the current is measured once more.
 
     `alive` is called before each stage: whoever watches this process is told that it is still at it.
     """
@@ -146,6 +210,13 @@ def take_way_out(
     report = _measure_off(clock, tuple(steps), reference, power, alive)
     if dut is not None:  # a cyclic request is sent with its next slot; the link must not be closed before
         _pause(clock, max(0.0, asked_s + 1.5 * dut.request_period_s - clock.now()))
+    stages = [] if aside is None else aside.stages(current_off=report.safe)
+    for stage, step, deadline_s in stages:
+        alive()
+        left = run_stage(clock, stage, [step], deadline_s=deadline_s, alive=alive)
+        report = SafeReport((*report.steps, *left), report.safe, report.current_a, report.text)
+    if stages and not report.safe:
+        report = _measure_off(clock, report.steps, reference, power, alive)
     return report
 
 

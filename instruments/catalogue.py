@@ -30,6 +30,7 @@ FOLDERS = {
     "cell_emulator": "cell_emulators",
     "sensor_emulator": "temperature",
     "auxiliary_supply": "auxiliary",
+    "fault_inserter": "fault_inserters",
     "chamber": "chambers",
 }
 _HERE = Path(__file__).parent

@@ -22,8 +22,19 @@ FOLDER_OF_ROLE = {
     "interlock": "safety_inputs",
     "emergency_stop": "safety_inputs",
     "cell_monitor": "cell_monitors",
+    "cell_emulator": "cell_emulators",
+    "sensor_emulator": "temperature",
+    "digitiser": "meters",
+    "auxiliary_supply": "auxiliary",
+    "fault_inserter": "fault_inserters",
 }
-NAMELESS = ("disconnect", "interlock", "emergency_stop")  # boards that cannot say who they are: the definition does
+NAMELESS = (
+    "disconnect",
+    "interlock",
+    "emergency_stop",
+    "sensor_emulator",
+    "fault_inserter",
+)  # boards that cannot say who they are: the definition does
 
 
 def check_before_opening(definition: Definition, profile: Profile, lab: Path | None = None) -> None:

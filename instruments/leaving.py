@@ -14,7 +14,7 @@ from bench.roles import BmsLink, Identity
 from bench.shield import shielded, tell
 from bench.stand import Stand
 from bench.wall_clock import WallClock
-from bench.way_out import OFF_S, Step, run_stage
+from bench.way_out import LEFT_ON, OFF_S, Aside, Step, run_stage
 from instruments.guarding import GuardianProcess
 from instruments.watchdogs import disarm_watchdogs
 
@@ -66,7 +66,7 @@ def leave(
         if trouble is not None and not isinstance(problem, KeyboardInterrupt) and not _tells(problem, trouble):
             raise trouble from problem
         if report.failed:
-            left_on = [step for step in report.failed if step.stage == "outputs off"]
+            left_on = [step for step in report.failed if step.stage in LEFT_ON]
             if (
                 left_on and not stand.clock.simulated
             ):  # an output that may be on behind the disconnect waits for it to close
@@ -120,6 +120,9 @@ def abandon(definition: Definition, opened: Opened, clock: Clock, problem: BaseE
         if any(result.text or not result.done for result in results) and "disconnect" in known:
             opening: list[Step] = [("disconnect", partial(_open_contact, known["disconnect"]))]
             results += run_stage(clock, "disconnect open", opening)
+        off = all(result.done for result in results)
+        for stage, step, deadline_s in Aside.of(known).stages(current_off=off):
+            results += run_stage(clock, stage, [step], deadline_s=deadline_s)
     failed = [str(result) for result in results if not result.done]
     if failed:
         raise SafetyError(

@@ -19,7 +19,7 @@ from bench.observer import Observers
 from bench.reference import Reference
 from bench.roles import HasWatchdog, PowerInstrument, Switch, VoltageMeter
 from bench.wall_clock import WallClock
-from bench.way_out import SafeReport, Step, StepResult, run_stage, switch_off, take_way_out
+from bench.way_out import Aside, SafeReport, Step, StepResult, run_stage, switch_off, take_way_out
 from instruments import catalogue
 from instruments.checks import FOLDER_OF_ROLE, NAMELESS
 
@@ -111,7 +111,14 @@ def make_safe(
             reference = Reference(
                 definition, cast(VoltageMeter, found["reference_meter"]), cast(VoltageMeter, found["pack_meter"])
             )
-        report = take_way_out(clock, _power_of(found), cast("Switch | None", found.get("disconnect")), None, reference)
+        report = take_way_out(
+            clock,
+            _power_of(found),
+            cast("Switch | None", found.get("disconnect")),
+            None,
+            reference,
+            aside=Aside.of(found),
+        )
         report = _disarm(clock, found, _judge(opened, report))
     finally:
         closing: list[Step] = [(role, partial(_close, driver)) for role, driver in list(drivers.items())]
@@ -132,7 +139,7 @@ def _reach(definition: Definition, role: str, kind: type[Any], clock: WallClock,
     try:
         if role in POWER_ROLES:
             driver.take_control()
-        elif section.measuring is not None:
+        elif section.measuring is not None and role != "digitiser":
             driver.set_range(section.measuring.range_v)
             driver.set_integration(section.measuring.power_line_cycles)
     except BaseException:

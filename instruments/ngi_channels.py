@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from bench.errors import DefinitionError, InstrumentError
+from bench.quantities import Range
 from instruments.scpi import Scpi, parse_number
 
 CHANNELS = 24
@@ -22,16 +23,32 @@ ALARMS = {
     6: "fault relay in another mode than source",
 }
 _SAME = {"V": 0.001, "mA": 1.0}  # a setting read back within this is taken for the same
+_PROTECTION_LIMIT = 1.1  # of the rating; not in the guide
 
 
 class NgiChannels:
     """The channels that carry cells, in the order of the cells from B-."""
 
-    def __init__(self, name: str, link: Scpi, channels: tuple[int, ...]) -> None:
+    def __init__(self, name: str, link: Scpi, channels: tuple[int, ...], volts: Range) -> None:
         self.name = name
         self.link = link
         self.cells = len(channels)
         self._channels = channels
+        self._volts = volts
+        self._in_control = False
+
+    def set_cell_overvoltage_protection(self, voltage_v: float) -> None:
+        """Set the trip voltage of every cell, in volts up to 1.1 times the rating, and read it back."""
+        Range(0.0, _PROTECTION_LIMIT * self._volts.high, "V").check(voltage_v, f"{self.name}, over-voltage protection")
+        self._need_control()
+        with self.link.transport.operation():
+            self.link.write(f"PRO:VOLT {voltage_v:.4f}{channel_list(self._channels)}")
+            for channel in self._channels:
+                self._check_setting(channel, f"PRO{channel}:VOLT?", voltage_v, "V")
+
+    def _need_control(self) -> None:
+        if not self._in_control:
+            raise InstrumentError(f"{self.name}: its channels were not seen to be sources; call take_control first")
 
     def _check_setting(self, channel: int, question: str, wanted: float, unit: str) -> None:
         """Read a setting back; `unit` is the guide's, the answer is a number without one."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from functools import lru_cache
 from math import inf
 from typing import Any, Literal
 
 from bench.errors import DefinitionError
 
-RELAYS = 8
+MOST_RESISTORS = 16  # of one sensor: more settings than anybody needs
 _KEYS = ("channels", "ohm", "base_ohm", "open_channel", "short_channel")
 
 
@@ -41,13 +42,20 @@ class Network:
 
     def nearest(self, ohm: float) -> tuple[frozenset[int], float]:
         """Return which relays come nearest to a resistance, the fewest that do, and what they amount to."""
-        choices = (
-            frozenset(choice)
-            for size in range(len(self.resistors) + 1)
-            for choice in combinations(self.resistors, size)
-        )
-        best = min(choices, key=lambda on: abs(self.ohm(on) - ohm))
-        return best, self.ohm(best)
+        rungs, choices = _settings(self.wiring, tuple(self.resistors.values()), self.base_ohm)
+        at = bisect_left(rungs, ohm)
+        near = min(rungs[max(0, at - 1) : at + 1], key=lambda rung: abs(rung - ohm))
+        bits = choices[bisect_left(rungs, near)]
+        on = frozenset(channel for index, channel in enumerate(self.resistors) if bits >> index & 1)
+        return on, self.ohm(on)
+
+    def now_ohm(self, on: frozenset[int]) -> float:
+        """Return what stands in the place of the sensor with these relays on, in ohm: infinite if open, 0 if short."""
+        if self.open_channel in on:
+            return inf
+        if self.short_channel in on:
+            return 0.0
+        return self.ohm(on)
 
     def opened(self) -> frozenset[int] | None:
         """Return with which relays the sensor is open, None if it cannot be."""
@@ -80,8 +88,22 @@ class Network:
         return channel == self.open_channel
 
 
-def networks_of(name: str, options: Mapping[str, object]) -> tuple[dict[str, Network], float]:
-    """Return the sensors of a board by name, and how many per cent the nearest resistance may be away.
+@lru_cache(maxsize=32)
+def _settings(
+    wiring: Literal["parallel", "series"], ohm: tuple[float, ...], base_ohm: float
+) -> tuple[list[float], list[int]]:
+    """Return every resistance that a network can be, ascending, and the resistors of each as bits, the fewest first."""
+    series = wiring == "series"
+    sums = [base_ohm if series else 1.0 / base_ohm]
+    for each in ohm:
+        sums += [value + (each if series else 1.0 / each) for value in sums]
+    rungs = sums if series else [1.0 / value if value else inf for value in sums]
+    order = sorted(range(len(rungs)), key=lambda bits: (rungs[bits], bits.bit_count()))
+    return [rungs[bits] for bits in order], order
+
+
+def networks_of(name: str, options: Mapping[str, object], relays: int) -> tuple[dict[str, Network], float]:
+    """Return the sensors on so many relays by name, and how many per cent the nearest resistance may be away.
 
     Raises:
         DefinitionError: an option is missing or wrong, or a relay is used twice.
@@ -100,7 +122,7 @@ def networks_of(name: str, options: Mapping[str, object]) -> tuple[dict[str, Net
     taken: dict[int, str] = {}
     networks = {}
     for sensor, ladder in sensors.items():
-        networks[str(sensor)] = network = _network(f"{name}: option sensors.{sensor}", wiring, ladder)
+        networks[str(sensor)] = network = _network(f"{name}: option sensors.{sensor}", wiring, ladder, relays)
         for channel in network.channels():
             if channel in taken:
                 raise DefinitionError(
@@ -110,7 +132,7 @@ def networks_of(name: str, options: Mapping[str, object]) -> tuple[dict[str, Net
     return networks, tolerance_pct
 
 
-def _network(where: str, wiring: Any, ladder: object) -> Network:
+def _network(where: str, wiring: Any, ladder: object, relays: int) -> Network:
     if not isinstance(ladder, Mapping):
         raise DefinitionError(f"{where} is {ladder!r}, but must be a table with {', '.join(_KEYS)}")
     for key in ladder:
@@ -123,27 +145,28 @@ def _network(where: str, wiring: Any, ladder: object) -> Network:
         raise DefinitionError(
             f"{where}: 'channels' and 'ohm' must list relays and the resistor of each, of equal length"
         )
+    if len(channels) > MOST_RESISTORS:
+        raise DefinitionError(f"{where}: {len(channels)} resistors; a sensor takes up to {MOST_RESISTORS}")
     if len(channels) != len(ohm) or len(set(map(repr, channels))) != len(channels):
         raise DefinitionError(f"{where}: {len(channels)} channels (each once) for {len(ohm)} resistors")
     resistors = {
-        _relay(where, f"channels[{index}]", channel): _number(where, {f"ohm[{index}]": each}, f"ohm[{index}]", None)
+        _relay(where, f"channels[{index}]", channel, relays): _number(
+            where, {f"ohm[{index}]": each}, f"ohm[{index}]", None
+        )
         for index, (channel, each) in enumerate(zip(channels, ohm, strict=True))
     }
     base_ohm = _number(where, ladder, "base_ohm", inf if wiring == "parallel" else None)
     if min(resistors.values()) <= 0.0 or base_ohm < 0.0 or (wiring == "parallel" and base_ohm == 0.0):
         raise DefinitionError(f"{where}: resistances must be greater than 0 ohm (base_ohm in series: 0 or more)")
-    return Network(
-        wiring, resistors, base_ohm, _optional(where, ladder, "open_channel"), _optional(where, ladder, "short_channel")
-    )
+    extra = [
+        _relay(where, key, ladder[key], relays) if key in ladder else None for key in ("open_channel", "short_channel")
+    ]
+    return Network(wiring, resistors, base_ohm, *extra)
 
 
-def _optional(where: str, ladder: Mapping[Any, object], key: str) -> int | None:
-    return _relay(where, key, ladder[key]) if key in ladder else None
-
-
-def _relay(where: str, key: str, channel: object) -> int:
-    if type(channel) is not int or not 1 <= channel <= RELAYS:
-        raise DefinitionError(f"{where}: {key} is {channel!r}, but must be a relay's number, 1 to {RELAYS}")
+def _relay(where: str, key: str, channel: object, relays: int) -> int:
+    if type(channel) is not int or not 1 <= channel <= relays:
+        raise DefinitionError(f"{where}: {key} is {channel!r}, but must be a relay's number, 1 to {relays}")
     return channel
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from bench.admission import Admission
 from bench.bench_lock import hold_bench
@@ -13,10 +13,21 @@ from bench.clock import Clock
 from bench.definition import FILE, CanBinding, Definition
 from bench.dut import Dut
 from bench.dut_identity import check_dut
+from bench.emulation_watch import EmulationWatch
+from bench.emulator_roles import Digitiser
 from bench.envelope import OVERCURRENT_MARGIN
-from bench.errors import DefinitionError, InstrumentError
+from bench.errors import DefinitionError, InstrumentError, NotDue
 from bench.guard import Guard
 from bench.guarded import Guarded, GuardedSwitch
+from bench.guarded_emulators import (
+    CELL_MONITOR,
+    DIGITISER,
+    GuardedAuxiliary,
+    GuardedCells,
+    GuardedFaults,
+    GuardedSensors,
+    Passed,
+)
 from bench.limits import CellLimits
 from bench.observer import Observers
 from bench.profile import Profile
@@ -40,9 +51,11 @@ from bench.simulated_clock import SimulatedClock
 from bench.stand import Stand
 from bench.traces import Traces
 from bench.wall_clock import WallClock
+from bench.way_out import Aside
 from instruments import catalogue
 from instruments.checks import FOLDER_OF_ROLE, NAMELESS, check_admitted, check_fit
 from instruments.connecting import connect_pack
+from instruments.feeding import feed_dut, leave_aside_off
 from instruments.guarding import GuardianProcess
 from instruments.leaving import POWER_ROLES, Opened, abandon, close_all, leave
 from instruments.links.opening import open_link
@@ -51,6 +64,7 @@ from instruments.watchdogs import arm_watchdogs, end_watchdog
 
 SAFETY_ROLES = ("interlock", "emergency_stop")
 ZERO_READINGS = 5
+AWAKE_S = 1.0  # how often an instrument is spoken to while the BMS is being fed
 
 
 @contextlib.contextmanager
@@ -107,7 +121,8 @@ def open_stand(
             _open_drivers(definition, clock, watchers, where, opened, lab)
             stand = _assemble(definition, profile, clock, watchers, traces, opened)
             stand.seed, stand.defects = seed, defects
-            check_dut(stand, dut_serial)
+            if stand.auxiliary_supply is None:  # otherwise nobody feeds it yet, and it is asked once that is done
+                check_dut(stand, dut_serial)
             if admission is not None:
                 _check_serials(stand, admission)
                 stand.note(admission.words())
@@ -119,7 +134,7 @@ def open_stand(
             guardian.wait_armed(clock)
             stand.guard.guardian = guardian
         try:
-            _prepare(stand, opened, watchdogs=armed)
+            _prepare(stand, opened, watchdogs=armed, dut_serial=dut_serial)
             if bring_up:
                 connect_pack(stand)
             watchers.drain()
@@ -243,13 +258,15 @@ def _assemble(
         inputs={role: cast(SafetyInput, drivers[role]) for role in SAFETY_ROLES if role in drivers},
         cell_monitor=cast("CellMonitor | None", drivers.get("cell_monitor")),
         cell_limits=CellLimits(definition.envelope, profile) if "cell_monitor" in drivers else None,
+        emulation=EmulationWatch(profile, drivers.get("cell_emulator"), drivers.get("sensor_emulator")),
+        aside=Aside.of(drivers),
     )
     reference = Reference(
         definition, cast(VoltageMeter, drivers["reference_meter"]), cast(VoltageMeter, drivers["pack_meter"])
     )
     dut = Dut(profile, opened.links, clock, watchers)
     guarded = {role: Guarded(role, part, guard) for role, part in power.items()}
-    return Stand(
+    stand = Stand(
         definition=definition,
         profile=profile,
         clock=clock,
@@ -264,9 +281,28 @@ def _assemble(
         disconnect=None if disconnect is None else GuardedSwitch(disconnect, guard),
         identities=dict(opened.identities),
     )
+    _add_aside(stand, opened)
+    return stand
 
 
-def _prepare(stand: Stand, opened: Opened, *, watchdogs: bool) -> None:
+def _add_aside(stand: Stand, opened: Opened) -> None:
+    """Hand out what stands beside the current path, guarded too."""
+    drivers, guard, profile, definition = opened.drivers, stand.guard, stand.profile, stand.definition
+    if (driver := drivers.get("cell_emulator")) is not None:
+        stand.cell_emulator = GuardedCells(driver, profile, definition, guard)
+    if (driver := drivers.get("sensor_emulator")) is not None:
+        stand.sensor_emulator = GuardedSensors(driver, guard)
+    if (driver := drivers.get("auxiliary_supply")) is not None:
+        stand.auxiliary_supply = cast(Supply, GuardedAuxiliary(driver, definition, guard))
+    if (driver := drivers.get("fault_inserter")) is not None:
+        stand.fault_inserter = GuardedFaults(driver, profile, guard)
+    if (driver := drivers.get("digitiser")) is not None:
+        stand.digitiser = cast(Digitiser, Passed("digitiser", driver, DIGITISER))
+    if (driver := drivers.get("cell_monitor")) is not None:
+        stand.cell_monitor = cast(CellMonitor, Passed("cell_monitor", driver, CELL_MONITOR))
+
+
+def _prepare(stand: Stand, opened: Opened, *, watchdogs: bool, dut_serial: str = "") -> None:
     """Take control, see that everything is off and open, judge the zero, program protections, arm watchdogs."""
     definition, drivers = stand.definition, opened.drivers
     for role in ("reference_meter", "pack_meter"):
@@ -290,15 +326,38 @@ def _prepare(stand: Stand, opened: Opened, *, watchdogs: bool) -> None:
     if stand.disconnect is not None:
         end_watchdog(stand, "disconnect", drivers["disconnect"])
         stand.disconnect.open_contact()
+    leave_aside_off(stand, drivers)
     stand.guard.require_clear("nothing was switched on")
     stand.guard.attach(stand.reference, stand.dut)
     _check_zero(stand)
     for line in stand.guard.program_protections():
         stand.note(f"protection {line}, read back")
+    if stand.auxiliary_supply is not None or stand.sensor_emulator is not None:
+        with _awake(stand, drivers):
+            feed_dut(stand, drivers)
+    if stand.auxiliary_supply is not None:
+        check_dut(stand, dut_serial)
     if watchdogs:
         arm_watchdogs(stand, stand.guard.switching)
     stand.dut.start()
     stand.guard.start_watch()
+
+
+@contextlib.contextmanager
+def _awake(stand: Stand, drivers: Mapping[str, Any]) -> Iterator[None]:
+    """Talk to the power instruments meanwhile: some close a connection silent for 5 s, and no watch runs yet."""
+    power = [drivers[role] for role in POWER_ROLES if role in drivers]
+
+    def ask() -> None:
+        for part in power:
+            with contextlib.suppress(NotDue):
+                part.measure_voltage()
+
+    tick = stand.clock.every(AWAKE_S, ask)
+    try:
+        yield
+    finally:
+        tick.cancel()
 
 
 def _check_ratings(definition: Definition, role: str, instrument: PowerInstrument) -> None:

@@ -46,10 +46,9 @@ class NgiN83624(NgiChannels):
     example_options: ClassVar[Mapping[str, object]] = {"channels": list(range(1, 17))}  # of the contract tests
 
     def __init__(self, name: str, link: Scpi, channels: tuple[int, ...], serial: str, volts: Range, amps: Range):
-        super().__init__(name, link, channels)
-        self._serial = serial
-        self._volts, self._amps = volts, amps
-        self._in_control = False
+        super().__init__(name, link, channels, volts)
+        self._serial, self._amps = serial, amps
+        self.told_at_s = link.transport.clock.now()  # when the last setting of a voltage was sent
         self._should_be_on = False
         self._told_v: dict[int, float] = {}  # what the channels were last told
         self._pending_off: Tick | None = None
@@ -210,6 +209,7 @@ class NgiN83624(NgiChannels):
                     self.link.write(f"SOUR{channels[0]}:VOLT {text}")
                 else:
                     self.link.write(f"SOUR:VOLT {text}{channel_list(channels)}")
+                self.told_at_s = self.link.transport.clock.now()
             for channel, voltage_v in wanted_v.items():
                 self._check_setting(channel, f"SOUR{channel}:VOLT?", voltage_v, "V")
                 self._told_v[channel] = voltage_v
@@ -231,10 +231,6 @@ class NgiN83624(NgiChannels):
         if self._pending_off is not None:
             self._pending_off.cancel()
             self._pending_off = None
-
-    def _need_control(self) -> None:
-        if not self._in_control:
-            raise InstrumentError(f"{self.name}: its channels were not seen to be sources; call take_control first")
 
     def _check_after_reopening(self) -> None:
         """Say it once if a power cycle has switched it off or changed its settings; one channel tells for all."""

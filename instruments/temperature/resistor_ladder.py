@@ -1,4 +1,4 @@
-"""A ladder of resistors in the place of each temperature sensor, on the 8 relays of a Waveshare Modbus RTU Relay.
+"""A ladder of resistors in the place of each temperature sensor, on the relays of Waveshare Modbus RTU Relay boards.
 
 RS485 9600 8N1, or the same frames through a TCP bridge. Source of facts: the maker's protocol page of the board (from
 September 2021; older ones are not Modbus-conformant). Never seen on hardware. The board cannot say who it is, has no
@@ -17,6 +17,7 @@ A relay that is on puts its resistor in, in both wirings:
 - `series`: its normally closed contact bridges the resistor, in a chain with `base_ohm` (mandatory; 0 for none). All
   off: the base, so a board without supply reads as hot as an NTC can.
 
+Relays are counted through the boards of option `device_ids`, eight each: relay 9 is the second board's first.
 `open_channel` is a relay whose normally closed contact lies in the sensor's wire, `short_channel` one whose normally
 open contact lies across its terminals; both are optional.
 """
@@ -31,11 +32,11 @@ from bench.errors import InstrumentError, OutOfRange
 from bench.quantities import finite
 from bench.roles import Identity, Record
 from instruments.driver import check_options, option
-from instruments.resistor_networks import RELAYS, Network, networks_of
+from instruments.relay_boards import ARMATURE_S, RelayBoards, device_ids_of
+from instruments.resistor_networks import Network, networks_of
 from instruments.transports.modbus import ModbusTransport
 
 _SPACING_S = 0.005  # 3.5 characters at 9600 baud are 4 ms
-_ARMATURE_S = 0.03  # electro-mechanical relays need 10 to 20 ms, and bounce
 
 
 class ResistorLadder:
@@ -57,10 +58,10 @@ class ResistorLadder:
     }
 
     def __init__(
-        self, name: str, link: ModbusTransport, networks: Mapping[str, Network], tolerance_pct: float, serial: str
+        self, name: str, boards: RelayBoards, networks: Mapping[str, Network], tolerance_pct: float, serial: str
     ) -> None:
         self.name = name
-        self.link = link
+        self.link, self._boards = boards.link, boards
         self._networks = networks
         self._tolerance_pct = tolerance_pct
         self._serial = serial
@@ -79,36 +80,38 @@ class ResistorLadder:
         """Connect and see that the board answers; nothing is changed.
 
         Options: `wiring` (`parallel` or `series`), `sensors` (see above), `tolerance_pct` (how far the nearest
-        resistance may be from what is asked for; all three mandatory), `device_id` (1), `serial` (what the definition
-        calls this board).
+        resistance may be from what is asked for; all three mandatory), `device_id` (1) or, of several boards on one
+        line, `device_ids`, `serial` (what the definition calls this board).
 
         Raises:
             DefinitionError: an option is wrong. ConnectionLost: nothing listens there.
         """
-        check_options(name, options, ("wiring", "sensors", "tolerance_pct", "device_id", "serial"))
-        networks, tolerance_pct = networks_of(name, options)
+        check_options(name, options, ("wiring", "sensors", "tolerance_pct", "device_id", "device_ids", "serial"))
+        device_ids = device_ids_of(name, options)
+        networks, tolerance_pct = networks_of(name, options, 8 * len(device_ids))
         serial = option(name, options, "serial", "")
         link = ModbusTransport(
             name,
             address,
             clock=clock,
             record=record,
-            device_id=option(name, options, "device_id", 1),
+            device_id=device_ids[0],
             framing="rtu",
             timeout_s=timeout_s,
             spacing_s=_SPACING_S,
         )
         try:
             link.connect()
-            link.read_coils(0, RELAYS)
+            boards = RelayBoards(link, device_ids)
+            boards.read()
         except BaseException:
             link.close()
             raise
-        return cls(name, link, networks, tolerance_pct, serial)
+        return cls(name, boards, networks, tolerance_pct, serial)
 
     def identify(self) -> Identity:
         """See that it answers. Its serial number is the definition's: the board knows none."""
-        self.link.read_coils(0, RELAYS)
+        self._boards.read()
         return Identity("Waveshare", "Modbus RTU Relay", self._serial, "")
 
     def close(self) -> None:
@@ -118,6 +121,11 @@ class ResistorLadder:
     def sensors(self) -> tuple[str, ...]:
         """Return the names of its channels."""
         return tuple(self._networks)
+
+    def get_resistances(self) -> dict[str, float]:
+        """Ask what stands in the place of every sensor now, in ohm: infinite where it is open, 0 where shorted."""
+        states = self._boards.read()
+        return {sensor: network.now_ohm(_on(states, network)) for sensor, network in self._networks.items()}
 
     def set_resistance(self, sensor: str, ohm: float) -> float:
         """Set the nearest resistance that it can, ask whether that happened, and return what it is, in ohm.
@@ -176,14 +184,17 @@ class ResistorLadder:
             now_on = self._read(network)
             for moves in network.moves(now_on, on):
                 for channel in moves:
-                    self.link.write_coil(channel - 1, channel in on)
+                    self._boards.write(channel, channel in on)
                 if moves:
-                    clock.sleep(_ARMATURE_S)
+                    clock.sleep(ARMATURE_S)
             found = self._read(network)
         if found != on:
             stuck = ", ".join(map(str, sorted(found ^ on)))
             raise InstrumentError(f"{self.link.where}: sensor {sensor}, relay {stuck} did not move when told")
 
     def _read(self, network: Network) -> frozenset[int]:
-        coils = self.link.read_coils(0, RELAYS)
-        return frozenset(channel for channel in network.channels() if coils[channel - 1])
+        return _on(self._boards.read(network.channels()), network)
+
+
+def _on(states: Mapping[int, bool], network: Network) -> frozenset[int]:
+    return frozenset(channel for channel in network.channels() if states[channel])

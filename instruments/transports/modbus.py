@@ -174,7 +174,7 @@ class ModbusTransport(Registers, Wire):
             self.clock.forget_silence(self.address.port)
         self._got = b""
         try:
-            answer = call(address, device_id=self.device_id, **values)
+            answer = call(address, **{"device_id": self.device_id, **values})
         except _Silent:
             raise TimeoutError from None
         except _Garbled as problem:

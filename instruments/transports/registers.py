@@ -45,17 +45,20 @@ class Registers(ABC):
         """Read registers with function 04."""
         return self._registers(4, "read_input_registers", address, count)
 
-    def read_coils(self, address: int, count: int = 1) -> list[bool]:
-        """Read coils with function 01; the lowest bit of the first byte is the first coil."""
-        return self._bits(1, "read_coils", address, count)
+    def read_coils(self, address: int, count: int = 1, *, device_id: int | None = None) -> list[bool]:
+        """Read coils with function 01; the lowest bit of the first byte is the first coil.
+
+        `device_id`: of another device on the same line than the usual one.
+        """
+        return self._bits(1, "read_coils", address, count, device_id)
 
     def read_discrete_inputs(self, address: int, count: int = 1) -> list[bool]:
         """Read inputs with function 02."""
         return self._bits(2, "read_discrete_inputs", address, count)
 
-    def write_coil(self, address: int, on: bool) -> None:
+    def write_coil(self, address: int, on: bool, *, device_id: int | None = None) -> None:
         """Write one coil with function 05; the answer must repeat the request."""
-        answer = self._ask(5, "write_coil", address, value=on)
+        answer = self._ask(5, "write_coil", address, value=on, **_other(device_id))
         if answer.address != address or list(answer.bits[:1]) != [on]:
             raise self._out_of_step(5, address, f"coil {answer.address} {answer.bits[:1]}")
 
@@ -92,8 +95,8 @@ class Registers(ABC):
             raise self._out_of_step(function, address, f"{len(registers)} registers instead of {count}")
         return registers
 
-    def _bits(self, function: int, call: str, address: int, count: int) -> list[bool]:
-        bits = list(self._ask(function, call, address, count=count).bits)
+    def _bits(self, function: int, call: str, address: int, count: int, device_id: int | None = None) -> list[bool]:
+        bits = list(self._ask(function, call, address, count=count, **_other(device_id)).bits)
         # EA in Limited compliance answers one coil with the two bytes FF 00 or 00 00 (guide, function 01).
         if len(bits) not in ((count + 7) // 8 * 8, 16 if count == 1 else -1):
             raise self._out_of_step(function, address, f"{len(bits)} bits instead of {count}")
@@ -105,3 +108,7 @@ class Registers(ABC):
             f"{self.where}: asked function {function:02} at {address} but got {found}: the conversation is out "
             "of step and was closed"
         )
+
+
+def _other(device_id: int | None) -> dict[str, int]:
+    return {} if device_id is None else {"device_id": device_id}

@@ -19,7 +19,7 @@ from typing import Literal
 
 from bench.simulated_clock import SimulatedClock
 from instruments.virtual.behaviour_base import ActiveFault
-from instruments.virtual.behaviour_relays import RELAYS, RelayBoard
+from instruments.virtual.behaviour_relays import RelayBoard
 from instruments.virtual.noise import uniform
 from instruments.virtual.sensors import Sensors
 
@@ -54,18 +54,25 @@ class Ladder:
 
 
 class LadderBoard(RelayBoard):
-    """A relay board all of whose contacts matter."""
+    """Relay boards all of whose contacts matter."""
 
     own_faults = frozenset({"stuck_output", "exception_7", "crc_error"})
 
     def __init__(
-        self, name: str, serial: str, ladders: Mapping[str, Ladder], sensors: Sensors, clock: SimulatedClock, seed: int
+        self,
+        name: str,
+        serial: str,
+        ladders: Mapping[str, Ladder],
+        sensors: Sensors,
+        relays: int,
+        clock: SimulatedClock,
+        seed: int,
     ) -> None:
         self.ladders = dict(ladders)
         self._sensors = sensors
-        self.contacts = [False] * RELAYS
-        self._moves_ns = [0] * RELAYS
-        super().__init__(name, serial, 1, False, lambda closed: None, clock, seed)
+        self.contacts = [False] * relays
+        self._moves_ns = [0] * relays
+        super().__init__(name, serial, 1, False, lambda closed: None, clock, seed, relays)
 
     def resistance_ohm(self, name: str) -> float:
         """Return what really lies at the terminals of a sensor now, in ohms."""

@@ -18,6 +18,7 @@ from instruments.virtual.bms_modbus import make_modbus_session_factory
 from instruments.virtual.circuit import Circuit
 from instruments.virtual.instruments import VirtualInstruments
 from instruments.virtual.pack import Pack
+from instruments.virtual.sensors import Thermistor
 from instruments.virtual.server import FaceServer
 
 SCHEME = "virtual:"
@@ -83,6 +84,10 @@ class VirtualBench:
         self.circuit.supply_disconnected = "supply" not in definition.roles
         self.circuit.load_disconnected = "load" not in definition.roles
         self.circuit.bidirectional.disconnected = "bidirectional" not in definition.roles
+        if "auxiliary_supply" in definition.roles:
+            self.circuit.dut.supply.attach()
+        if profile.temperature_sensors is not None:
+            self.circuit.dut.sensors.thermistor = Thermistor(profile.temperature_sensors.curve.rows)
         self.server = FaceServer(clock, host=host)
         try:
             self.instruments = VirtualInstruments(

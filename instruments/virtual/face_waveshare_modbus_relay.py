@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from typing import Protocol
 
 from bench.errors import DefinitionError
 from bench.simulated_clock import SimulatedClock
+from instruments.virtual.behaviour_base import ActiveFault
 from instruments.virtual.behaviour_relays import RELAYS, RelayBoard
 from instruments.virtual.circuit import Circuit
 from instruments.virtual.face import Face
@@ -34,10 +36,28 @@ ALL, FLASH_ON, FLASH_OFF = 0x00FF, 0x0200, 0x0400
 REPLY_S = 0.004  # about 16 bytes at 9600 baud, there and back
 
 
+class Relays(Protocol):
+    """What the requests need of a board of relays."""
+
+    @property
+    def fault(self) -> ActiveFault:
+        """The fault it has now."""
+
+    @property
+    def coils(self) -> list[bool]:
+        """Which relays are on."""
+
+    def set(self, relay: int, on: bool) -> None:
+        """Switch a relay."""
+
+    def flash(self, relay: int, on: bool, seconds: float) -> None:
+        """Switch a relay for a time."""
+
+
 class RelayCommands:
     """The board's requests."""
 
-    def __init__(self, board: RelayBoard, unit: int) -> None:
+    def __init__(self, board: Relays, unit: int) -> None:
         self.board = board
         self.unit = unit
 

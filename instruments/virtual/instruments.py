@@ -31,6 +31,10 @@ DEMONSTRATION_OPTIONS: dict[str, dict[str, object]] = {
             "cell_16": {"sensor": 16, "relays": [5, 6], "ohm": [10e3, 33e3], "open_relay": 7, "short_relay": 8},
         }
     },
+    "relay_faults": {
+        "units": [1, 2],
+        "faults": {"open_sense_wire_8": 1, "swapped_sense_wires_3_4": 2, "shunt_open": 8, "short_circuit": 9},
+    },
     "icpdas_m7000": {"channel": 1},
     "waveshare_modbus_inputs": {"channel": 1},
     "keysight_daq970a": {
