@@ -79,8 +79,8 @@ def test_the_bled_cell_sinks_by_its_resistance_its_pair_and_its_charge() -> None
         current_a = 0.33
         sunk_v = current_a * (R0_OHM + R1_OHM * (1.0 - exp(-after_s / TAU_S)) + SLOPE_V_PER_C * after_s)
         seen_v = bench.voltages_v()
-        assert start_v[1] - seen_v[1] == pytest.approx(sunk_v, rel=2e-3)
-        assert seen_v[0] == pytest.approx(start_v[0], abs=1e-6)
+        assert seen_v[0] - seen_v[1] == pytest.approx(sunk_v, rel=2e-4)
+        assert seen_v[0] == pytest.approx(start_v[0], abs=3e-6)  # it still recovers from having filled the bus
         assert sum(seen_v) == pytest.approx(bench.circuit.pack_side_v(), abs=1e-9)
 
 
