@@ -24,7 +24,7 @@ from bench.thermistor import Curve
 
 LOOK_S = 0.1  # how often it is seen whether a look is due
 CELLS_S = 0.5
-SENSORS_S = 2.0
+SENSORS_S = 0.5
 CELLS_STALE_S = 10.0
 
 

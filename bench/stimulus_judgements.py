@@ -20,10 +20,10 @@ from bench.attribution import (
 )
 from bench.errors import Inconclusive
 from bench.evidence import Measurement, fact
-from bench.judgements import REFERENCE, heard, judgement
+from bench.judgements import REFERENCE, judgement
 from bench.quantities import Direction
 from bench.stimulus_trace import stimulus_trace
-from bench.timing import between_samples, flag_delay
+from bench.timing import between_samples
 from bench.traces import Trace, Traces
 from bench.uncertainty import Budget, Contribution, Uncertain
 from bench.verdict import DecisionRule, Limits
@@ -42,13 +42,18 @@ class Demand:
         """Say whether a value lies beyond a level."""
         return value > level if self.above else value < level
 
-    def crossing(self, trace: Trace) -> tuple[float, float] | None:
-        """Return when the threshold was crossed, the middle between two samples, and the gap between them."""
+    def crossing(self, trace: Trace, moved_s: float | None = None) -> tuple[float, float] | None:
+        """Return when the threshold was crossed, the middle between two samples, and the gap between them.
+
+        `moved_s` is when the stimulus was commanded: before, it cannot have moved, so the gap begins there.
+        """
         for index in range(1, len(trace)):
             if self.beyond(trace.values[index], self.threshold) and not self.beyond(
                 trace.values[index - 1], self.threshold
             ):
                 before_s, now_s = trace.at_s[index - 1], trace.at_s[index]
+                if moved_s is not None and before_s < moved_s < now_s:
+                    before_s = moved_s
                 return (before_s + now_s) / 2, now_s - before_s
         return None
 
@@ -88,13 +93,15 @@ def stimulus_trips(
     reference_u_a: float,
     role: str,
     other_flags: list[str],
+    moved_s: float | None = None,
     edge_s: float = 0.0,
     averaging_s: float = 0.0,
 ) -> list[Measurement]:
     """Beyond its limit the BMS ends the current of its direction, neither late nor early, and it is really off.
 
     `demand` is the stimulus from which on a trip is due (threshold and tolerance), `flow_a` the current that flows
-    meanwhile, `edge_s` how long the stimulus' edge takes, `averaging_s` over how long the reference averages.
+    meanwhile, `moved_s` when the stimulus was commanded (it moved no earlier), `edge_s` how long its edge takes,
+    `averaging_s` over how long the reference averages.
 
     Raises:
         Inconclusive: the stimulus did not surely reach or keep what demands a trip, the current did not flow before,
@@ -102,9 +109,9 @@ def stimulus_trips(
     """
     asked = Demand(above, threshold, demand, unit)
     way = Direction.of(direction)
-    stimulus = stimulus_trace(traces, channel, way, begin_s, end_s)
     current = magnitude(traces, way, begin_s, end_s)
-    crossing = asked.crossing(stimulus)
+    stimulus = stimulus_trace(traces, channel, way, begin_s, recorded_until(traces, current, begin_s, end_s))
+    crossing = asked.crossing(stimulus, moved_s)
     if crossing is None:
         if asked.beyond(asked.furthest(stimulus), threshold):
             raise Inconclusive(f"{channel} was beyond {threshold:g} {unit} before the recording began")
@@ -165,6 +172,14 @@ def stimulus_trips(
             hint="" if abs(left_a) < zero_a else "looks like: it opens but does not interrupt",
         ),
     ]
+
+
+def recorded_until(traces: Traces, current: Trace, begin_s: float, end_s: float) -> float:
+    """Return until when the stimulus matters: the end of the current, or the bench's abort, and a look more."""
+    ending = find_end(current, begin_s)
+    aborts = (mark.at_s for mark in traces.marks if mark.name == "abort" and begin_s <= mark.at_s <= end_s)
+    over_s = [at_s for at_s in (ending.at_s, next(aborts, None)) if at_s is not None]
+    return min([end_s, *(at_s + ending.gap_s for at_s in over_s)])
 
 
 def _delay(
@@ -259,132 +274,5 @@ def stimulus_quiet(
             reference=f"{flow_a:.1f} A forced from {begin_s:.1f} s to {end_s:.1f} s",
             at_s=begin_s,
             hint="" if lowest_a >= 0.5 * flow_a else "looks like: it trips too early",
-        )
-    ]
-
-
-@judgement
-def level_flag(
-    traces: Traces,
-    rule: DecisionRule,
-    *,
-    protection: str,
-    flag: str,
-    others: list[str],
-    channel: str,
-    above: bool,
-    threshold: float,
-    demand: float,
-    unit: str,
-    stimulus_u: float,
-    begin_s: float,
-    end_s: float,
-    direction: str,
-    delay_min_s: float | None = None,
-    delay_max_s: float | None = None,
-    period_s: float = 0.0,
-    edge_s: float = 0.0,
-    averaging_s: float = 0.0,
-    clock_offset_s: float = 0.0,
-) -> list[Measurement]:
-    """The level's own flag rises once its stimulus demands it, in time where that is promised, and no foreign one does.
-
-    `others` are flags of protections whose own stimulus was not exceeded. A flag set before did not rise.
-    """
-    asked = Demand(above, threshold, demand, unit)
-    window = heard(traces, flag, begin_s, end_s)
-    if isinstance(window, Measurement):
-        return [window]
-    silent = [part for other in others if isinstance(part := heard(traces, other, begin_s, end_s), Measurement)]
-    if silent:
-        return silent
-    before = traces[f"bms.{flag}"].between(0.0, begin_s)
-    set_before = (before.values[-1] if len(before) else window.values[0]) >= 0.5
-    rose_s = None if set_before else window.first(lambda value: value >= 0.5)
-    wrong = raised_flags(traces, others, begin_s, end_s)
-    stimulus = stimulus_trace(traces, channel, Direction.of(direction), begin_s, end_s)
-    crossing = asked.crossing(stimulus)
-    if crossing is None:
-        raise Inconclusive(f"{channel} never crossed {threshold:g} {unit}; at most {asked.furthest(stimulus):.4g}")
-    furthest = Trace(channel, [stimulus.at_s[-1]], [asked.furthest(stimulus)])
-    if rose_s is None and not set_before and not asked.surely(furthest, stimulus_u):
-        raise Inconclusive(f"{channel} did not surely exceed {demand:.4g} {unit}; its flag was not due")
-    hint = (
-        "it was set before the stimulus already" if set_before else f"{', '.join(wrong)} rose instead" if wrong else ""
-    )
-    results = [
-        fact(
-            f"{protection}: {flag} rises",
-            rose_s is not None,
-            True,
-            rule=rule,
-            source=f"bms.{flag}",
-            at_s=begin_s,
-            hint=hint,
-        )
-    ]
-    results += [
-        fact(f"{protection}: {other} rises", other in wrong, False, rule=rule, source=f"bms.{other}", at_s=begin_s)
-        for other in others
-    ]
-    if rose_s is not None and delay_max_s is not None:
-        earlier = [at_s for at_s in traces[f"bms.{flag}"].at_s if at_s < rose_s]
-        unseen_s = rose_s - earlier[-1] if earlier else period_s
-        budget = flag_delay(
-            crossing[1], unseen_s, averaging_s=averaging_s, edge_s=edge_s, clock_offset_s=clock_offset_s
-        )
-        found = budget.of(rose_s - crossing[0] - unseen_s / 2)
-        low_s = delay_min_s if delay_min_s else None
-        word = "late" if found.value > delay_max_s else "early"
-        wrong_time = found.value > delay_max_s or (low_s is not None and found.value < low_s)
-        results.append(
-            Measurement(
-                name=f"{protection}: flag delay",
-                value=found,
-                limits=Limits(low=low_s, high=delay_max_s),
-                rule=rule,
-                at_s=rose_s,
-                hint=f"looks like: it tells too {word}" if wrong_time else "",
-            )
-        )
-    return results
-
-
-@judgement
-def flag_falls(
-    traces: Traces, rule: DecisionRule, *, protection: str, flag: str, begin_s: float, end_s: float
-) -> list[Measurement]:
-    """By the end of a window the flag is down again."""
-    window = heard(traces, flag, begin_s, end_s)
-    if isinstance(window, Measurement):
-        return [window]
-    still = window.values[-1] >= 0.5
-    hint = "looks like: it never lets go" if still else ""
-    return [
-        fact(
-            f"{protection}: {flag} is down again",
-            not still,
-            True,
-            rule=rule,
-            source=f"bms.{flag}",
-            at_s=end_s,
-            hint=hint,
-        )
-    ]
-
-
-@judgement
-def flag_stays(
-    traces: Traces, rule: DecisionRule, *, protection: str, flag: str, begin_s: float, end_s: float, what: str
-) -> list[Measurement]:
-    """All through a window the flag stays up: the cause has not gone far enough for it to fall."""
-    window = heard(traces, flag, begin_s, end_s)
-    if isinstance(window, Measurement):
-        return [window]
-    up = window.always(lambda value: value >= 0.5)
-    hint = "" if up else "looks like: no hysteresis, or it releases too early"
-    return [
-        fact(
-            f"{protection}: {flag} stays up {what}", up, True, rule=rule, source=f"bms.{flag}", at_s=begin_s, hint=hint
         )
     ]

@@ -35,6 +35,9 @@ class Provocation(Protocol):
     def levels(self) -> StimulusLevels:
         """Return the levels at which it must not trip and must trip, for this bench's uncertainty."""
 
+    def approach(self, level_si: float) -> None:
+        """Put everything but the stimulus itself where the level needs it; before the current flows."""
+
     def step(self, level_si: float, *, towards_trip: bool = True) -> float:
         """Move the stimulus there at once; return when it was commanded, in seconds.
 

@@ -6,6 +6,8 @@ first. Where no such place for them exists, the provocation is refused with the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.definition import Definition
 from bench.emulation import NEUTRAL_CELL_V
 from bench.errors import OutOfRange
@@ -25,6 +27,11 @@ def refusal(definition: Definition, profile: Profile, protection: Protection, pl
     if not definition.emulated:
         return f"{protection.name} needs emulated cells; bench {definition.name} has no cell_emulator"
     watching = _Watching(profile, protection, place)
+    if watching.all:
+        return (
+            f"{protection.name}: the pack's voltage moves by all cells at once, and a cell emulator sets one after the "
+            "other; no edge that a delay could be told from"
+        )
     try:
         watching.cells_at(watching.levels(definition).must_trip)
     except OutOfRange as problem:
@@ -89,6 +96,7 @@ class CellProvocation:
         self.protection = protection
         self.place = place
         self._watching = _Watching(stand.profile, protection, place)
+        self._now_v: list[float] | None = None  # what this provocation has set; the first setting sets them all
         self.channel = "cells.sum" if self._watching.all else "cells.spread" if self._watching.spread else place
 
     def refusal(self) -> str | None:
@@ -103,8 +111,15 @@ class CellProvocation:
         """Return threshold ± tolerance ± U, and what the emulator's setting may be off."""
         return self._watching.levels(self._stand.definition)
 
+    def approach(self, level_si: float) -> None:
+        """Put the cells that only follow where the level needs them; the provoked one stays neutral."""
+        cells_v = list(self._watching.cells_at(level_si))
+        for index in self._leading(cells_v):
+            cells_v[index] = self._watching.neutral_v
+        self._set(cells_v)
+
     def step(self, level_si: float, *, towards_trip: bool = True) -> float:
-        """Set the cells so that the watched voltage is at the level."""
+        """Set the cells so that the watched voltage is at the level; the provoked cell last."""
         del towards_trip  # the levels allow for how exactly it can be set
         return self._set(self._watching.cells_at(level_si))
 
@@ -112,12 +127,27 @@ class CellProvocation:
         """Set every cell to its neutral voltage."""
         return self._set((self._watching.neutral_v,) * self._stand.profile.bms.cells)
 
-    def _set(self, cells_v: tuple[float, ...]) -> float:
+    def _leading(self, cells_v: Sequence[float]) -> list[int]:
+        """Which cells carry the stimulus: the provoked one, or both that a spread lies between."""
+        index = int(self.place.removeprefix("cell_")) - 1
+        return [index, (index - 1) % len(cells_v)] if self._watching.spread else [index]
+
+    def _set(self, cells_v: Sequence[float]) -> float:
+        """Set only what changes, one cell after the other: an emulator takes a quarter of a second for each."""
         emulator = self._stand.cell_emulator
         if emulator is None:
             raise OutOfRange(f"bench {self._stand.definition.name} has no cell_emulator")
+        if self._now_v is None:
+            emulator.set_cell_voltages((self._watching.neutral_v,) * len(cells_v))
+            self._now_v = [self._watching.neutral_v] * len(cells_v)
+        leading = self._leading(cells_v)
+        order = [index for index in range(len(cells_v)) if index not in leading] + leading
         at_s = self._stand.clock.now()
-        emulator.set_cell_voltages(cells_v)
+        for index in order:
+            if cells_v[index] != self._now_v[index]:
+                at_s = self._stand.clock.now()
+                emulator.set_cell_voltage(index + 1, cells_v[index])
+                self._now_v[index] = cells_v[index]
         return at_s
 
 

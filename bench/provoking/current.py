@@ -41,6 +41,9 @@ class CurrentProvocation:
         """Return the levels of `bench.verdict`, the stimulus' ripple included."""
         return stimulus_levels(self.protection, self.expanded(1.1 * self.protection.threshold_si), RIPPLE_A)
 
+    def approach(self, level_si: float) -> None:
+        """Nothing else has to move."""
+
     def step(self, level_si: float, *, towards_trip: bool = True) -> float:
         """Force the current, a magnitude in the protection's direction."""
         del towards_trip  # the instrument hits it within the ripple that the levels allow for

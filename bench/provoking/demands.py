@@ -54,6 +54,14 @@ def foreign_flags(profile: Profile, protection: Protection, level_si: float) -> 
     return sorted(found - reached)
 
 
+def opened_at(profile: Profile, protection: Protection, level_si: float) -> set[str]:
+    """Return the switches that are to be open at a level: those of every row of this observable that it passes."""
+    own = protection.about
+    rows = [row for row in profile.protections if row.level == "protection" and row.about.observable == own.observable]
+    reached = [row for row in rows if row is protection or own.beyond(level_si, row.threshold_si)]
+    return {switch for row in reached for switch in row.opens}
+
+
 def excusing(profile: Profile, protection: Protection) -> list[str]:
     """Return the flags of other protections that may rightly end this one's stimulus before it acts.
 

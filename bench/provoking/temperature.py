@@ -64,6 +64,9 @@ class TemperatureProvocation:
         """Return threshold ± tolerance ± U; the ladder's steps are taken care of by `step`."""
         return trip_levels(self.protection, self.expanded(self.protection.threshold_si), 0.0)
 
+    def approach(self, level_si: float) -> None:
+        """Nothing else has to move."""
+
     def step(self, level_si: float, *, towards_trip: bool = True) -> float:
         """Set the sensor to the level, or to the ladder's next step on the asked side of it.
 
