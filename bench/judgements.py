@@ -57,9 +57,9 @@ def judge(name: str, traces: Traces, rule: DecisionRule, parameters: dict[str, A
         DefinitionError: there is no judgement of that name, or its parameters do not fit.
         Inconclusive: the traces do not tell, or there was nothing to judge.
     """
-    import bench.level_judgements
     import bench.clock_offset
     import bench.delay_judgements
+    import bench.level_judgements
     import bench.ramp_judgements
     import bench.search_judgements
     import bench.trip_judgements

@@ -81,7 +81,7 @@ def threshold_search(
             limits=limits,
             rule=rule,
             source=channel,
-            reference=f"no trip at {last.level:.{digits}f} {unit}, trip at {first.level:.{digits}f} {unit}; {cost}{held}",
+            reference=f"no trip at {last.level:.{digits}f} {unit}, trip at {first.level:.{digits}f}; {cost}{held}",
             at_s=last.begin_s,
             hint="" if limits.margin(value.value) >= 0.0 else _looks(sign * (value.value - threshold)),
         )

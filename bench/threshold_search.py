@@ -74,7 +74,7 @@ class StandProbe:
     def at(self, level: float) -> Trial:
         """Hold a level from the normal side; the current's end, or that of the hold, ends it."""
         self.stand.progress(f"{self.protection.name}: {level:.4g} {self.protection.unit_si} for {self.hold_s:.1f} s")
-        with self._provoked(level, self.hold_s) as begin_s:
+        with self._provoked(level, ABORT_FACTOR * (self.hold_s + START_S)) as begin_s:
             self._step(level - self._offset)
             self._wait(self.hold_s)
         trial = self._answer(begin_s)
@@ -90,7 +90,7 @@ class StandProbe:
         self.stand.progress(
             f"{self.protection.name}: ramp from {begin:.4g} to {end:.4g} {self.protection.unit_si} in {lasts_s:.0f} s"
         )
-        with self._provoked(end, lasts_s + self.hold_s) as begin_s:
+        with self._provoked(end, ABORT_FACTOR * (lasts_s + self.hold_s + START_S)) as begin_s:
             self._step(begin - self._offset)
             start_s, ended = self.stand.clock.now(), False
             while not ended and (since_s := self.stand.clock.now() - start_s) < lasts_s:
@@ -99,6 +99,20 @@ class StandProbe:
                 ended = self._has_ended()
             ended = ended or self._wait(self.hold_s)
         return self._answer(begin_s, slope_per_s=sign * slope_per_s if ended else 0.0)
+
+    def trip(self, level: float, abort_s: float, after_s: float) -> dict[str, float]:
+        """Provoke a trip at a level, aborted by the guard if none comes; return the window, to be judged.
+
+        Recorded for `after_s` after the end of the current.
+        """
+        self.stand.progress(
+            f"{self.protection.name}: {level:.4g} {self.protection.unit_si}, abort after {abort_s:.1f} s"
+        )
+        with self._provoked(level, abort_s, after_s) as begin_s:
+            self._step(level)
+            self._wait(abort_s + START_S)
+        self._tripped = not self.stand.guard.aborted
+        return {"begin_s": begin_s, "end_s": self.end_s}
 
     def release(self) -> None:
         """Let the protection go as declared after a trip, and see that current flows again."""
@@ -113,13 +127,13 @@ class StandProbe:
     # -- one window ----------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _provoked(self, level: float, lasts_s: float) -> Iterator[float]:
+    def _provoked(self, level: float, abort_s: float, after_s: float = AFTER_END_S) -> Iterator[float]:
         """Arm abort and trip budget around one window, and bring everything back to normal after it."""
         stand, protection = self.stand, self.protection
         way = protection.about.direction
         flows_a = level if self.is_current else self.asked.flow_a
         stand.trips.spend(protection)
-        abort_s = ABORT_FACTOR * (lasts_s + START_S) + RISE_FACTOR * rise_s(stand, flows_a)
+        abort_s += RISE_FACTOR * rise_s(stand, flows_a)
         self.begin_s = stand.clock.now()
         try:
             with stand.guard.provoke(protection.name, abort_s, level_a=flows_a):
@@ -129,7 +143,7 @@ class StandProbe:
                     stimulus.settle(stand, way.sign * self.asked.flow_a)
                     self.begin_s = stand.clock.now()
                 yield self.begin_s
-                stand.clock.sleep(AFTER_END_S)
+            stand.clock.sleep(after_s)  # no longer under the abort, which would count what has ended already
             self.end_s = stand.clock.now()
         finally:
             if not self.is_current:

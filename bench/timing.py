@@ -6,6 +6,8 @@ reference 6.7). Interpolating a step between its samples would look sharper and 
 
 from __future__ import annotations
 
+import math
+
 from bench.uncertainty import Budget, Contribution
 
 OFF_SHARE = 0.10  # of the current before, below which it counts as ended
@@ -58,3 +60,21 @@ def flag_delay(
     }
     lines += [Contribution.within(name, half_s, "rectangular") for name, half_s in halves.items() if half_s]
     return Budget("s", tuple(lines))
+
+
+def repeats_needed(reliability: float, confidence: float) -> int:
+    """Return how many repeats without failure show a reliability at a confidence: ln(1 - C) / ln R, rounded up.
+
+    Raises:
+        ValueError: a share that is none, or is certain.
+    """
+    if not (0.0 < reliability < 1.0 and 0.0 < confidence < 1.0):
+        raise ValueError(f"reliability {reliability!r} and confidence {confidence!r} must lie between 0 and 1")
+    return math.ceil(math.log(1.0 - confidence) / math.log(reliability) - 1e-9)
+
+
+def reliability_shown(repeats: int, confidence: float) -> float:
+    """Return which reliability so many repeats without failure show at a confidence (metrology reference 6.7)."""
+    if repeats < 1 or not 0.0 < confidence < 1.0:
+        raise ValueError(f"{repeats} repeats at a confidence of {confidence!r} show nothing")
+    return float((1.0 - confidence) ** (1.0 / repeats))
