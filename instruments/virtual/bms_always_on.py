@@ -34,7 +34,8 @@ class Host(Protocol):
 class AlwaysOnOperation:
     """Closes its switches by itself; a state signal, if the profile has one, tells what flows."""
 
-    timing_error = False
+    timing_error: bool = False
+    precharge_failed_since_s: float | None = None  # it has no precharge of its own
 
     def __init__(self, host: Host, operation: AlwaysOn, words: Mapping[int, str]) -> None:
         self._host = host

@@ -47,7 +47,7 @@ class CanFace:
         self._node = hub.attach(f"bms {bms.profile.name}", self._hear)
         self._ticks: list[Tick] = []
         bms.on_power.append(self._power_changed)
-        if bms.powered:
+        if bms.talks:
             self._power_changed()
 
     def detach(self) -> None:
@@ -122,7 +122,7 @@ class CanFace:
 
     def _power_changed(self) -> None:
         self._stop()
-        if not self._bms.powered:
+        if not self._bms.talks:
             return
         clock, seed = self._bms.clock, self._bms.seed
         for message in self.messages:
@@ -173,7 +173,12 @@ class CanFace:
 
     def _hear(self, frame: CanFrame) -> None:
         request = self._request
-        if request is None or frame.can_id != request[0] or frame.extended != request[1] or not self._bms.powered:
+        if not self._bms.powered:
+            return
+        if request is None:
+            self._bms.heard()  # whatever the bench says
+            return
+        if frame.can_id != request[0] or frame.extended != request[1]:
             return
         if len(frame.data) != request[2]:
             return  # a request of another length is none
@@ -182,11 +187,12 @@ class CanFace:
             name: (((big if motorola else little) >> shift) & ((1 << length) - 1)) * scale + offset
             for name, shift, length, motorola, scale, offset in request[3]
         }
+        self._bms.heard()
         self._bms.operation.request(values, self._bms.now_s())
 
 
 def _cell_encoder(bms: VirtualBms, index: int, field: Field) -> Encoder:
-    return lambda: field.bits_of(field.saturate(round(bms.readings.cells_v[index] / field.factor)))
+    return lambda: field.bits_of(field.saturate(round(bms.readings.shown_cells_v[index] / field.factor)))
 
 
 def attach_can(bms: VirtualBms, hub: CanHub, link_name: str | None = None) -> CanFace:

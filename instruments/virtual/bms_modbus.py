@@ -116,7 +116,10 @@ class ModbusSession:
             if taken == 0:
                 break
             request, self._buffer = self._buffer[:taken], self._buffer[taken:]
-            if reply is None or not self._bms.powered:
+            talks = self._bms.talks  # the request that wakes it is not answered
+            if reply is not None and self._bms.powered:
+                self._bms.heard()
+            if reply is None or not talks:
                 self.wire.silence()
                 continue
             self.wire.owe(_THINKING_S + self._byte_s * (len(request) + len(reply)))

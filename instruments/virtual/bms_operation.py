@@ -3,9 +3,11 @@
 It is foxBMS 2's state machine (link reference, section 3.1) in terms of the profile's own state words and sequence;
 words that a profile lacks are not shown (see `_show`).
 
-Not simulated: supervision of the precharge (voltage difference, current, retries), contactor feedback, the pause of
-0.1 s between a fatal flag and the error state, contactors' break current, interlock, insulation measurement. The
-timing of the request is checked from the first request on.
+Without a section `precharge` precharging takes its declared time, whatever the bus does. The timing of the request is
+checked from the first request on; a missing one is left to the diagnosis `link_lost` where the profile declares one.
+
+Not simulated: the pause of 0.1 s between a fatal flag and the error state, contactors' break current, interlock,
+insulation measurement.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections.abc import Mapping
 
 from bench.operation import StateRequest
 from instruments.virtual.bms_always_on import Host
+from instruments.virtual.bms_precharge import PrechargeControl
 
 # foxBMS 2, v1.11.0: the request is checked every 10 ms; 100 bad checks, then 200 ms more, are fatal.
 CHECK_S = 0.01
@@ -25,8 +28,20 @@ _OPENING_S = 0.1
 class StateRequestOperation:
     """The state machine behind a cyclic request."""
 
-    def __init__(self, host: Host, operation: StateRequest, words: Mapping[int, str]) -> None:
+    timing_error: bool
+    precharge_failed_since_s: float | None = None  # when the first of the tries in vain began
+
+    def __init__(
+        self,
+        host: Host,
+        operation: StateRequest,
+        words: Mapping[int, str],
+        *,
+        precharge: PrechargeControl | None = None,
+        watches_silence: bool = True,
+    ) -> None:
         self._host = host
+        self._control, self._watches_silence = precharge, watches_silence
         self._operation = operation
         self._raw = {word: raw for raw, word in words.items()}
         spoken = {operation.operating, operation.error, *(step.until for step in operation.sequence)}
@@ -49,6 +64,9 @@ class StateRequestOperation:
         self._bad = 0
         self._fatal_at_s: float | None = None
         self.timing_error = False
+        self.precharge_failed_since_s = None
+        if self._control is not None:
+            self._control.done()
         self._closed: tuple[str, ...] = ()
         self._show("uninitialized")
 
@@ -66,6 +84,8 @@ class StateRequestOperation:
 
     def opened(self, opens: tuple[str, ...]) -> None:
         """These switches were opened by a protection: they stay open until the sequence closes them."""
+        if self._control is not None:
+            opens = (*opens, "precharge")  # a supervised precharge does not outlive what it was for
         self._closed = tuple(name for name in self._closed if name not in opens)
         self._host.want(*self._closed)
 
@@ -106,10 +126,30 @@ class StateRequestOperation:
     def _in_precharge(self, now_s: float) -> None:
         if self._asks(self._operation.open) and not self._asks(self._operation.sequence[self._step].request):
             self._open(now_s)
-        elif now_s - self._since_s >= self._operation.precharge_s - 1e-9:
-            self._close(*(name for name in self._host.switches if name != "precharge"))
-            self.phase = "ready"
-            self._show(self._operation.sequence[self._step].until)
+        elif self._control is None:
+            if now_s - self._since_s >= self._operation.precharge_s - 1e-9:
+                self._connect()
+        elif self._control.charged():
+            self._control.done()
+            self._connect()
+        elif self._control.late(self._since_s, now_s):
+            self._close()
+            self.phase = "cooling"
+            if self._control.spent():
+                self.precharge_failed_since_s = self._control.began_s
+                self._enter_error()
+
+    def _in_cooling(self, now_s: float) -> None:
+        """Between two tries."""
+        if self._asks(self._operation.open) and not self._asks(self._operation.sequence[self._step].request):
+            self._open(now_s)
+        else:
+            self._enter(self._step, now_s)
+
+    def _connect(self) -> None:
+        self._close(*(name for name in self._host.switches if name != "precharge"))
+        self.phase = "ready"
+        self._show(self._operation.sequence[self._step].until)
 
     def _in_opening(self, now_s: float) -> None:
         if now_s - self._since_s >= _OPENING_S:
@@ -134,10 +174,14 @@ class StateRequestOperation:
             return  # the precharge resistor must cool: the request stays pending
         self.phase, self._step, self._since_s = "precharge", step, now_s
         self._precharge_at_s = now_s
+        if self._control is not None:
+            self._control.begin(now_s)
         self._show("precharge")
         self._close(*(name for name in self._host.switches if name in ("precharge", "main_minus", "fuse")))
 
     def _open(self, now_s: float) -> None:
+        if self._control is not None:
+            self._control.done()
         self._close()
         self.phase, self._since_s = "opening", now_s
         self._show("open_contactors")
@@ -151,6 +195,8 @@ class StateRequestOperation:
             self._enter(0, now_s)
 
     def _enter_error(self) -> None:
+        if self._control is not None:
+            self._control.done()
         self.phase = "error"
         self._show(self._operation.error)
 
@@ -162,7 +208,7 @@ class StateRequestOperation:
         if self._heard_at_s is None:
             return
         low_s, high_s = self._window_s
-        bad = now_s - self._heard_at_s > high_s + 1e-9
+        bad = self._watches_silence and now_s - self._heard_at_s > high_s + 1e-9
         if self._gap_s is not None:
             bad = bad or not low_s - 1e-9 <= self._gap_s <= high_s + 1e-9
         if not bad:

@@ -62,9 +62,9 @@ class SensorPlaces:
         """Return the sensors whose resistance lies beyond the hot end."""
         return [index for index, ohm in enumerate(self._ohms()) if ohm < self._short_ohm]
 
-    def of_signal(self, name: str) -> int | None:
-        """Return the sensor that a signal tells, counted from 0; None if the profile does not say."""
-        return self._by_signal.get(name)
+    def index_of(self, signal: str) -> int | None:
+        """Return which sensor a declared signal tells, counted from 0; None if the profile does not say."""
+        return self._by_signal.get(signal)
 
     def _ohms(self) -> list[float]:
         sensors, cells_degc = self._circuit.dut.sensors, self._circuit.pack.temperatures_degc()

@@ -27,6 +27,14 @@ class Truth:
     thresholds: dict[str, float]
     delays_s: dict[str, float]
     flag_delays_s: dict[str, float]
+    release_values: dict[str, float | None]  # of releases by value, as all that are measured
+    release_times_s: dict[str, float]  # how long the condition must hold
+    curves: dict[str, tuple[tuple[float, float], ...]]  # level and whole delay, of inverse-time rows
+    diagnosed: tuple[str, ...]
+    diagnoses: dict[str, int]  # how often each was made
+    diagnosis_delays_s: dict[str, float]  # to the flag
+    balancing: tuple[int, ...]  # cells, from 1
+    asleep: bool
 
 
 def look(bms: VirtualBms) -> Truth:
@@ -45,4 +53,14 @@ def look(bms: VirtualBms) -> Truth:
         thresholds={name: watch.unit.threshold_si for name, watch in named.items()},
         delays_s={name: watch.unit.delay_s for name, watch in named.items()},
         flag_delays_s={name: watch.unit.flag_delay_s for name, watch in named.items()},
+        release_values={name: watch.release_value for name, watch in named.items()},
+        release_times_s={
+            name: watch.unit.row.release.after_s + watch.unit.release_late_s for name, watch in named.items()
+        },
+        curves={name: watch.unit.curve for name, watch in named.items() if watch.unit.curve},
+        diagnosed=tuple(found.unit.row.name for found in bms.diagnoses if found.tripped),
+        diagnoses={found.unit.row.name: found.trips for found in bms.diagnoses},
+        diagnosis_delays_s={found.unit.row.name: found.unit.delay_s for found in bms.diagnoses},
+        balancing=tuple(sorted(cell + 1 for cell in bms.balancer.cells)),
+        asleep=bms.powered and not bms.talks,
     )

@@ -28,12 +28,14 @@ _FIXED: dict[str, Callable[[VirtualBms], float]] = {
     "remaining_charge": lambda bms: bms.readings.shown_soc_pct / 100.0 * bms.profile.bms.capacity_ah,
     "charged_charge": lambda bms: bms.readings.charged_ah,
     "discharged_charge": lambda bms: bms.readings.discharged_ah,
-    "cell_voltage_max": lambda bms: max(bms.readings.cells_v),
-    "cell_voltage_min": lambda bms: min(bms.readings.cells_v),
-    "cell_voltage_mean": lambda bms: sum(bms.readings.cells_v) / len(bms.readings.cells_v),
-    "temperature_max": lambda bms: max(bms.readings.temperatures_degc),
-    "temperature_min": lambda bms: min(bms.readings.temperatures_degc),
-    "temperature_mean": lambda bms: sum(bms.readings.temperatures_degc) / len(bms.readings.temperatures_degc),
+    "cell_voltage_max": lambda bms: max(bms.readings.shown_cells_v),
+    "cell_voltage_min": lambda bms: min(bms.readings.shown_cells_v),
+    "cell_voltage_mean": lambda bms: sum(bms.readings.shown_cells_v) / len(bms.readings.shown_cells_v),
+    "cell_voltage_spread": lambda bms: max(bms.readings.shown_cells_v) - min(bms.readings.shown_cells_v),
+    "temperature_max": lambda bms: max(bms.readings.shown_degc),
+    "temperature_min": lambda bms: min(bms.readings.shown_degc),
+    "temperature_mean": lambda bms: sum(bms.readings.shown_degc) / len(bms.readings.shown_degc),
+    "balancing": lambda bms: bool(bms.balancer.cells),
     "state": lambda bms: bms.operation.state_raw(),
     "string_connected": lambda bms: bms.path_closed,
     "general_error": lambda bms: bms.fatal() or bms.operation.timing_error,
@@ -42,7 +44,15 @@ _FIXED: dict[str, Callable[[VirtualBms], float]] = {
     "discharging": lambda bms: bms.flows() < 0,
     "declared_positive_discharge": lambda bms: bms.profile.signals["pack_current"].positive_means == "discharge",
 }
-PATTERNS = ("*_current", "charge_*_limit", "discharge_*_limit", "cell_voltage_NN", "temperature_NN", "switch_NAME")
+PATTERNS = (
+    "*_current",
+    "charge_*_limit",
+    "discharge_*_limit",
+    "cell_voltage_NN",
+    "temperature_NN",
+    "balancing_NN",
+    "switch_NAME",
+)
 _QUANTITIES = {
     "pack_voltage": "voltage",
     "bus_voltage": "voltage",
@@ -78,6 +88,11 @@ def _find(bms: VirtualBms, name: str, signal: Signal) -> tuple[Source | None, st
         return (lambda: bms.flag(name)), "none"
     if name == bms.state_signal:
         return (lambda: bms.operation.state_raw()), "none"
+    if any(row.derating is not None and row.derating.signal == name for row in bms.profile.protections):
+        return (lambda: bms.told_limit_a(name)), "current"
+    sensor = bms.readings.sensors.index_of(name)
+    if sensor is not None:
+        return (lambda: bms.readings.shown_degc[sensor]), "temperature"
     if name in _FIXED:
         get = _FIXED[name]
         default = "none"
@@ -90,13 +105,18 @@ def _find(bms: VirtualBms, name: str, signal: Signal) -> tuple[Source | None, st
         return (lambda: bms.readings.reported_a), "current"
     if name.startswith("switch_") and name.removeprefix("switch_") in bms.switches:
         switch = name.removeprefix("switch_")
-        return (lambda: switch in bms.closed), "none"
-    numbered = re.fullmatch(r"(cell_voltage|temperature)_(\d+)", name)
+        return (lambda: bms.switching.told(switch)), "none"
+    numbered = re.fullmatch(r"(cell_voltage|temperature|balancing)_(\d+)", name)
     if numbered is not None and 1 <= int(numbered[2]) <= bms.profile.bms.cells:
         index = int(numbered[2]) - 1
         if numbered[1] == "cell_voltage":
-            return (lambda: bms.readings.cells_v[index]), "voltage"
-        return (lambda: bms.readings.temperatures_degc[index]), "temperature"
+            return (lambda: bms.readings.shown_cells_v[index]), "voltage"
+        if numbered[1] == "balancing":
+            return (lambda: index in bms.balancer.cells), "none"
+        sensors = bms.readings.sensors.cells
+        if index in sensors:
+            place = sensors.index(index)
+            return (lambda: bms.readings.shown_degc[place]), "temperature"
     return None, ""
 
 

@@ -85,6 +85,11 @@ class Switches:
             for fault in ("welded", "stuck_open", "feedback_inverted"):
                 self._spoil(name, fault, False)
 
+    def mended(self, name: str) -> bool:
+        """Whether a contact has no fault of its own."""
+        contact = self._contact(name)
+        return not (contact.welded or contact.stuck_open or contact.feedback_inverted)
+
     def commanded(self, name: str) -> bool:
         """Whether a switch is told to be closed."""
         return self._contact(name).commanded

@@ -108,16 +108,17 @@ def test_the_current_of_a_bench_with_emulated_cells_still_goes_through_the_pack(
 def test_a_resistor_in_the_place_of_a_sensor_is_read_as_a_temperature(ohm: float, shown_degc: float | None) -> None:
     rig = Rig()
     others = rig.bms.readings.temperatures_degc[0]
-    rig.dut.sensors.place(5, ohm)
+    eighth = rig.bms.readings.sensors.cells.index(7)
+    rig.dut.sensors.place(8, ohm)
     rig.clock.sleep(0.2)
     expected_degc = 1.0 / (1.0 / 298.15 + log(ohm / 1e4) / 3435.0) - 273.15 if shown_degc is None else shown_degc
-    assert rig.bms.readings.temperatures_degc[4] == pytest.approx(expected_degc, abs=0.31)
+    assert rig.bms.readings.temperatures_degc[eighth] == pytest.approx(expected_degc, abs=0.31)
     assert rig.bms.readings.temperatures_degc[0] == pytest.approx(others, abs=1e-6)
 
 
 def test_a_hot_resistor_trips_the_overtemperature_protection() -> None:
     rig = Rig()
-    rig.dut.sensors.place(5, 1_500.0)  # about 87 degrees
+    rig.dut.sensors.place(8, 1_500.0)  # about 87 degrees
     rig.clock.sleep(20.0)
     assert {"charge_overtemperature_1", "discharge_overtemperature_1"} <= set(rig.bms.truth.tripped)
 
