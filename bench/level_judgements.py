@@ -7,7 +7,7 @@ from bench.errors import Inconclusive
 from bench.evidence import Measurement, fact
 from bench.judgements import heard, judgement
 from bench.quantities import Direction
-from bench.stimulus_judgements import Demand, recorded_until
+from bench.stimulus_judgements import Demand, recorded_until, told_times
 from bench.stimulus_trace import stimulus_trace
 from bench.timing import flag_delay
 from bench.traces import Trace, Traces
@@ -57,7 +57,7 @@ def level_flag(
     way = Direction.of(direction)
     last_s = recorded_until(traces, magnitude(traces, way, begin_s, end_s), begin_s, end_s)
     stimulus = stimulus_trace(traces, channel, way, begin_s, last_s)
-    crossing = asked.crossing(stimulus, moved_s)
+    crossing = asked.crossing(stimulus, told_times(traces, moved_s))
     if crossing is None:
         raise Inconclusive(f"{channel} never crossed {threshold:g} {unit}; at most {asked.furthest(stimulus):.4g}")
     furthest = Trace(channel, [stimulus.at_s[-1]], [asked.furthest(stimulus)])

@@ -7,6 +7,7 @@ warning) are judged by their flags. Over-current has judgements of its own in `b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.attribution import (
@@ -42,18 +43,17 @@ class Demand:
         """Say whether a value lies beyond a level."""
         return value > level if self.above else value < level
 
-    def crossing(self, trace: Trace, moved_s: float | None = None) -> tuple[float, float] | None:
+    def crossing(self, trace: Trace, told_s: Sequence[float] = ()) -> tuple[float, float] | None:
         """Return when the threshold was crossed, the middle between two samples, and the gap between them.
 
-        `moved_s` is when the stimulus was commanded: before, it cannot have moved, so the gap begins there.
+        `told_s` is when the stimulus was commanded: before the last of these it has not moved, so the gap begins there.
         """
         for index in range(1, len(trace)):
             if self.beyond(trace.values[index], self.threshold) and not self.beyond(
                 trace.values[index - 1], self.threshold
             ):
                 before_s, now_s = trace.at_s[index - 1], trace.at_s[index]
-                if moved_s is not None and before_s < moved_s < now_s:
-                    before_s = moved_s
+                before_s = max([before_s, *(at_s for at_s in told_s if before_s < at_s < now_s)])
                 return (before_s + now_s) / 2, now_s - before_s
         return None
 
@@ -111,7 +111,7 @@ def stimulus_trips(
     way = Direction.of(direction)
     current = magnitude(traces, way, begin_s, end_s)
     stimulus = stimulus_trace(traces, channel, way, begin_s, recorded_until(traces, current, begin_s, end_s))
-    crossing = asked.crossing(stimulus, moved_s)
+    crossing = asked.crossing(stimulus, told_times(traces, moved_s))
     if crossing is None:
         if asked.beyond(asked.furthest(stimulus), threshold):
             raise Inconclusive(f"{channel} was beyond {threshold:g} {unit} before the recording began")
@@ -172,6 +172,13 @@ def stimulus_trips(
             hint="" if abs(left_a) < zero_a else "looks like: it opens but does not interrupt",
         ),
     ]
+
+
+def told_times(traces: Traces, moved_s: float | None) -> list[float]:
+    """Return when the stimulus was commanded, and when the emulator says that it sent a setting after that."""
+    if moved_s is None:
+        return []
+    return [moved_s, *(mark.at_s for mark in traces.marks if mark.name == "cells_told" and mark.at_s >= moved_s)]
 
 
 def recorded_until(traces: Traces, current: Trace, begin_s: float, end_s: float) -> float:

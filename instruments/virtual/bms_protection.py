@@ -103,7 +103,7 @@ class Watch:
         """Take one sample: the watched quantity, and whether current of the other direction flows. Where the unit
         does not look at the quantity now (limits of the other direction), nothing counts up or down."""
         unit = self.unit
-        if unit.dead or not evaluated:
+        if unit.dead or not (evaluated or self.tripped):  # what has tripped is looked at until it lets go
             return
         beyond = value > unit.threshold_si if self._above else value < unit.threshold_si
         self.beyond = beyond
