@@ -2,7 +2,8 @@
 
 The comparator has the threshold of its unit, referred to the true current by the unit's own errors, but no noise. It
 looks at the sense lines of the shunt: open ones show it nothing, exchanged ones the other direction. The current must
-stay beyond for the whole delay; then flag and switches follow in the same instant.
+stay beyond for the whole delay; then flag and switches follow in the same instant. After the unit has closed a switch itself
+it waits somewhat longer, since the bus's capacitors take a current like a short's at first.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from instruments.virtual.bms_protection import Watch
 
 if TYPE_CHECKING:
     from instruments.virtual.bms import VirtualBms
+
+_INRUSH_NS, _AFTER_CLOSING_NS = 200_000, 1_000_000  # how much longer, and until when after closing
 
 
 class Comparator:
@@ -50,6 +53,8 @@ class Comparator:
             return
         clock = self._bms.clock
         due_ns = clock.now_ns() + round(protection.fast_s * 1e9)
+        if clock.now_ns() - self._bms.switching.closed_at_ns < _AFTER_CLOSING_NS:
+            due_ns += _INRUSH_NS
         self._pending = clock.at(due_ns * 1e-9, self._due, rank=Rank.BMS)
 
     def _falls(self) -> None:

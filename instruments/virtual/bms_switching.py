@@ -37,6 +37,7 @@ class Switching:
         """Command nothing, the power having come."""
         self.closed: frozenset[str] = frozenset()
         self._wanted: tuple[str, ...] = ()
+        self.closed_at_ns = 0  # when it last closed a switch, on the clock
 
     def want(self, *names: str) -> None:
         """Close exactly these switches, except those that a protection holds open."""
@@ -46,7 +47,10 @@ class Switching:
     def apply(self) -> None:
         """Command what is wanted and not held open."""
         held = self._bms.held()
+        before = self.closed
         self.closed = frozenset(name for name in self._wanted if name not in held)
+        if self.closed - before:
+            self.closed_at_ns = self._bms.clock.now_ns()
         # A switch that this product does not have is a piece of wire; the precharge resistor is not.
         fuse = self._conducts("fuse")
         plus, minus = fuse and self._conducts(self._plus), fuse and self._conducts(self._minus)

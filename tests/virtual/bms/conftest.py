@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -69,12 +69,23 @@ def exact(profile: Profile) -> Profile:
 class Rig:
     """One BMS, its circuit and its links."""
 
-    def __init__(self, profile: Profile, *, seed: int = 1, defects: tuple[Any, ...] = (), soc_pct: float = 50.0):
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        seed: int = 1,
+        defects: tuple[Any, ...] = (),
+        soc_pct: float = 50.0,
+        cells: Literal["pack", "emulated"] = "pack",
+    ):
         self.profile = profile
         self.clock = SimulatedClock()
         pack = Pack.demonstration(seed=seed, soc_pct=soc_pct, cells=profile.bms.cells)
         topology = "separate" if profile.bms.separate_switches else "common"
-        self.circuit = KnobCircuit(pack, now_ns=self.clock.now_ns, topology=topology)
+        self.circuit = KnobCircuit(pack, now_ns=self.clock.now_ns, topology=topology, cells=cells)
+        if self.circuit.dut.emulated is not None:
+            for cell in range(1, profile.bms.cells + 1):
+                self.circuit.dut.emulated.set(cell, on=True, voltage_v=3.3, source_limit_a=0.5)
         self.circuit.disconnect.set(closed=True)
         self.bms = VirtualBms(profile, circuit=self.circuit, clock=self.clock, seed=seed, defects=defects)
         self.frames: list[CanFrame] = []
