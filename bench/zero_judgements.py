@@ -182,3 +182,17 @@ def reference_zero(
     value = Uncertain(mean_a, reference_u_a, "A")
     limits = Limits.around(0.0, limit_a)
     return [Measurement(name="reference at rest", value=value, limits=limits, rule=rule, source=REFERENCE)]
+
+
+@judgement
+def counter_stands(
+    traces: Traces, rule: DecisionRule, *, signal: str, direction: str, resolution: float, begin_s: float, end_s: float
+) -> list[Measurement]:
+    """A counter of the other direction stands still: it may move by one step of its display, and no more."""
+    window = heard(traces, signal, begin_s, end_s)
+    if isinstance(window, Measurement):
+        return [window]
+    still = abs(window.need(2).values[-1] - window.values[0]) <= 1.5 * resolution
+    hint = "" if still else "looks like: charge and discharge are counted together, or exchanged"
+    name = f"{signal} stands still on {direction}"
+    return [fact(name, still, True, rule=rule, source=f"bms.{signal}", at_s=begin_s, hint=hint)]

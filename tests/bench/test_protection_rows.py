@@ -132,3 +132,25 @@ def test_a_table_goes_through_its_rows() -> None:
         TemperatureSensors(positions=("a",), table=((0.0, 1_000.0), (10.0, 2_000.0)))
     with pytest.raises(ValidationError, match="either ohm_25 and beta_k"):
         TemperatureSensors(positions=("a",), ohm_25=10_000.0)
+
+
+def test_a_counter_of_the_other_direction_must_stand_still() -> None:
+    from bench.judgements import judge
+    from bench.traces import Traces
+    from bench.verdict import DecisionRule, Verdict
+
+    def judged(last: float) -> Verdict:
+        traces = Traces()
+        for at_s, value in ((0.0, 1.0), (1.0, 1.0), (2.0, last)):
+            traces.sample("bms.charged_charge", at_s, value)
+        window = {"begin_s": 0.0, "end_s": 2.0}
+        found = judge(
+            "counter_stands",
+            traces,
+            DecisionRule(),
+            {"signal": "charged_charge", "direction": "discharge", "resolution": 0.001, **window},
+        )
+        return found[0].verdict
+
+    assert judged(1.001) is Verdict.PASS
+    assert judged(1.01) is Verdict.FAIL
