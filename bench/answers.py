@@ -31,8 +31,19 @@ class Asked:
     flow_a: float = 0.0  # that flows meanwhile, where the stimulus is no current
 
 
-def answer(traces: Traces, asked: Asked, begin_s: float, end_s: float, *, slope_per_s: float = 0.0) -> Trial:
-    """Return what one window shows. `slope_per_s`: it was a ramp; its level is where it stood when the current ended.
+def answer(
+    traces: Traces,
+    asked: Asked,
+    begin_s: float,
+    end_s: float,
+    *,
+    slope_per_s: float = 0.0,
+    settled_s: float | None = None,
+) -> Trial:
+    """Return what one window shows.
+
+    `slope_per_s`: it was a ramp; its level is where it stood when the current ended. `settled_s`: when what is no
+    current had arrived at its level; there it stays, whether a current flows or not.
 
     Raises:
         Inconclusive: the bench or another protection ended the current, none flowed, or it was not recorded.
@@ -49,7 +60,7 @@ def answer(traces: Traces, asked: Asked, begin_s: float, end_s: float, *, slope_
     if aborted and (ending.at_s is None or ending.at_s >= aborted[0].at_s - ending.gap_s):
         raise Inconclusive(f"the bench's own abort ended the probe at {aborted[0].at_s:.2f} s")
     if ending.at_s is None:
-        held = _settled(stimulus, ending.before_a if asked.channel == REFERENCE else None)
+        held = _level(stimulus, asked, ending.before_a, settled_s)
         return Trial(False, held.mean(), _spread(held), begin_s, end_s)
     last_s = ending.at_s - ending.gap_s / 2.0
     reason = ended_by_bench(traces, asked.role, begin_s, last_s)
@@ -63,7 +74,7 @@ def answer(traces: Traces, asked: Asked, begin_s: float, end_s: float, *, slope_
     if slope_per_s:
         before.need()
         return Trial(True, before.values[-1] + slope_per_s * ending.gap_s / 2.0, 0.0, begin_s, end_s)
-    held = _settled(before, ending.before_a if asked.channel == REFERENCE else None)
+    held = _level(before if asked.channel == REFERENCE else stimulus, asked, ending.before_a, settled_s)
     return Trial(True, held.mean(), _spread(held), begin_s, end_s)
 
 
@@ -79,10 +90,14 @@ def _onset_s(current: Trace) -> float:
     return current.first(lambda value: value > 0.5 * most_a) or current.at_s[0]
 
 
-def _settled(stimulus: Trace, peak: float | None) -> Trace:
-    """Return the samples of the level itself: while it flows, where it is a current, and once it has settled."""
-    pairs = [(at_s, value) for at_s, value in stimulus if peak is None or value > 0.5 * peak]
-    pairs = pairs[int(UNSETTLED_SHARE * len(pairs)) :]
+def _level(stimulus: Trace, asked: Asked, peak_a: float, settled_s: float | None) -> Trace:
+    """Return the samples of the level itself: once it has settled, and while it flows where it is a current."""
+    if asked.channel == REFERENCE:
+        pairs = [(at_s, value) for at_s, value in stimulus if value > 0.5 * peak_a]
+    else:
+        pairs = [(at_s, value) for at_s, value in stimulus if settled_s is None or at_s > settled_s]
+    if asked.channel == REFERENCE or settled_s is None:
+        pairs = pairs[int(UNSETTLED_SHARE * len(pairs)) :]
     return Trace(stimulus.name, [at_s for at_s, _ in pairs], [value for _, value in pairs]).need()
 
 

@@ -15,7 +15,7 @@ from bench.errors import Inconclusive
 from bench.evidence import Measurement, fact
 from bench.judgements import REFERENCE, heard, judgement
 from bench.quantities import Direction, digits_for
-from bench.stimulus_judgements import Demand, stimulus_trips
+from bench.stimulus_judgements import Demand, stimulus_trips, told_times
 from bench.stimulus_trace import stimulus_trace
 from bench.timing import flag_delay, reliability_shown
 from bench.traces import Trace, Traces
@@ -50,6 +50,7 @@ def delay_parts(
     *,
     begin_s: float,
     end_s: float,
+    moved_s: float | None = None,
     told: Sequence[Mapping[str, Any]] = (),
     averaging_s: float = 0.0,
     edge_s: float = 0.0,
@@ -62,8 +63,8 @@ def delay_parts(
 
     `told` are rows of what messages tell (`what`, `signal`, `rises`, `period_s`, and `min_s`, `max_s` where promised),
     `latency_s` the spread of a poll's response, `clock_offset_s` the limit of the link's stamps after the correction
-    `clock_correction_s`, `edge_s` how long the stimulus' edge takes. `trip` is what `trips` takes for a current, and
-    `stimulus_trips` for anything else.
+    `clock_correction_s`, `edge_s` how long the stimulus' edge takes, `moved_s` when one that is no current was
+    commanded (it moved no earlier). `trip` is what `trips` takes for a current, and `stimulus_trips` for anything else.
 
     Raises:
         Inconclusive: as those two.
@@ -74,11 +75,11 @@ def delay_parts(
         results = trips(traces, rule, **common, **trip)
         threshold = trip["threshold_a"]
     else:
-        results = stimulus_trips(traces, rule, **common, edge_s=edge_s, **trip)
+        results = stimulus_trips(traces, rule, **common, edge_s=edge_s, moved_s=moved_s, **trip)
         threshold = trip["threshold"]
     way = Direction.of(trip["direction"])
     stimulus = stimulus_trace(traces, channel, way, begin_s, end_s)
-    crossing = Demand(above, threshold, threshold, "").crossing(stimulus)
+    crossing = Demand(above, threshold, threshold, "").crossing(stimulus, told_times(traces, moved_s))
     if crossing is None:
         return results  # the trip came before it: that has been judged
     share = threshold / max(stimulus.values) if channel == REFERENCE else 0.5
@@ -157,7 +158,8 @@ def repeated_delays(
 ) -> list[Measurement]:
     """Every one of the repeats keeps the delay, judged by itself; beside that least, mean and greatest of them.
 
-    `repeats` are windows (`begin_s`, `end_s`) of provocations of different phase, `parts` as `delay_parts` takes them.
+    `repeats` are windows of provocations of different phase (`begin_s`, `end_s`, and `moved_s` for what is no current),
+    `parts` as `delay_parts` takes them.
 
     Raises:
         Inconclusive: one of the repeats does not tell.
@@ -167,7 +169,7 @@ def repeated_delays(
     found: list[Measurement] = []
     gathered: dict[str, list[Measurement]] = {}
     for number, window in enumerate(repeats, 1):
-        for one in delay_parts(traces, rule, begin_s=window["begin_s"], end_s=window["end_s"], **parts):
+        for one in delay_parts(traces, rule, **window, **parts):
             if one.value.unit == "s":
                 gathered.setdefault(_without_level(one.name), []).append(one)
             found.append(replace(one, name=f"{one.name}, repeat {number} of {len(repeats)}"))

@@ -15,10 +15,10 @@ from bench.planning import sample_s
 from bench.profile import Profile
 from bench.protection import Protection
 from bench.provoking import Provocation
-from bench.provoking.demands import excusing, stimulus_of
+from bench.provoking.demands import stimulus_of
 from bench.search_plan import TripsSpent, allowed_trips
 from bench.stand import Stand
-from bench.threshold_search import StandProbe, asked_of
+from bench.stand_probe import StandProbe, asked_of
 from bench.timing import trip_delay
 from bench.verdict import abort_after_s
 
@@ -126,6 +126,6 @@ def trip_parameters(stand: Stand, provocation: Provocation, level: float, offset
         more = {
             **stimulus_of(provocation, level),
             "flow_a": asked.flow_a,
-            "other_flags": excusing(stand.profile, protection),
+            "other_flags": list(asked.other_flags),
         }
     return {**common, **more}

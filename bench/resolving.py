@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from bench.budgets import averaging_s
 from bench.definition import Definition
 from bench.errors import Inconclusive
@@ -70,10 +68,8 @@ def require_resolvable(protection: Protection, definition: Definition, profile: 
 
 
 def _time(seconds: float) -> str:
-    """Write a time with two digits, in the unit that suits it."""
-    if seconds <= 0.0 or not math.isfinite(seconds):
-        return f"{seconds:g} s"
+    """Write a time with two digits or all of its whole units, in the unit that suits it."""
     for unit, factor in (("s", 1.0), ("ms", 1e3)):
         if seconds * factor >= 1.0:
-            return f"{seconds * factor:.2g} {unit}"
+            return f"{seconds * factor:.0f} {unit}" if seconds * factor >= 10.0 else f"{seconds * factor:.2g} {unit}"
     return f"{seconds * 1e6:.2g} µs"

@@ -16,7 +16,7 @@ from bench.search_plan import AlwaysTrips, Approach, NeverTrips, NotMonotonic, S
 from bench.uncertainty import Budget, Uncertain
 
 NOISE_BACK = 3.0  # standard deviations of the BMS's noise by which the confirmed quiet level stays back, and ...
-STEP_BACK = 0.1  # ... of the resolution, since no source sets the same level twice
+STEP_BACK = 1.0  # ... steps of the resolution: no source sets the same level twice, and not all noise is told
 
 
 class Probe(Protocol):

@@ -44,7 +44,8 @@ def threshold_search(
 ) -> list[Measurement]:
     """The threshold that a search found lies within its tolerance.
 
-    `probes` are the windows of the search (`begin_s`, `end_s`, and `slope_per_s` of a ramp), `noise` the standard
+    `probes` are the windows of the search (`begin_s`, `end_s`, `slope_per_s` of a ramp, and
+    `settled_s` of what is no current), `noise` the standard
     deviation of the BMS's own reading, `hold_s` how long each level was held.
 
     Raises:
@@ -52,10 +53,7 @@ def threshold_search(
             failure by itself.
     """
     asked = Asked(channel, above, direction, role, tuple(other_flags), flow_a)
-    trials = [
-        answer(traces, asked, probe["begin_s"], probe["end_s"], slope_per_s=probe.get("slope_per_s", 0.0))
-        for probe in probes
-    ]
+    trials = [answer(traces, asked, **probe) for probe in probes]
     sign = 1.0 if above else -1.0
     quiet = [trial for trial in trials if not trial.tripped]
     tripped = [trial for trial in trials if trial.tripped]

@@ -6,12 +6,28 @@ import pytest
 
 from bench.threshold_search import search_threshold
 
-MEASURED = pytest.mark.protection_kinds()
 
-
-@MEASURED
-@pytest.mark.case(id="THR-SEARCH", function="threshold", severity="critical")
-def test_its_threshold_lies_within_its_tolerance(stand, expect, provocation):
+@pytest.mark.protection_kinds(quantity="current")
+@pytest.mark.case(id="THR-CURRENT", function="threshold", severity="critical")
+def test_the_threshold_of_a_current_lies_within_its_tolerance(stand, expect, provocation):
     """{provocation} acts within its tolerance, found by bisection from the normal side"""
+    _judge(stand, expect, provocation)
+
+
+@pytest.mark.protection_kinds(quantity="voltage", once=True)
+@pytest.mark.case(id="THR-VOLTAGE", function="threshold", severity="critical")
+def test_the_threshold_of_a_voltage_lies_within_its_tolerance(stand, expect, provocation):
+    """{provocation} acts within its tolerance, found by bisection from the normal side"""
+    _judge(stand, expect, provocation)
+
+
+@pytest.mark.protection_kinds(quantity="temperature", once=True)
+@pytest.mark.case(id="THR-TEMPERATURE", function="threshold", severity="critical")
+def test_the_threshold_of_a_temperature_lies_within_its_tolerance(stand, expect, provocation):
+    """{provocation} acts within its tolerance, found by bisection from the normal side"""
+    _judge(stand, expect, provocation)
+
+
+def _judge(stand, expect, provocation):
     searched = search_threshold(stand, provocation)
     expect("threshold_search", **searched.parameters)
