@@ -2,8 +2,8 @@
 
 The comparator has the threshold of its unit, referred to the true current by the unit's own errors, but no noise. It
 looks at the sense lines of the shunt: open ones show it nothing, exchanged ones the other direction. The current must
-stay beyond for the whole delay; then flag and switches follow in the same instant. After the unit has closed a switch itself
-it waits somewhat longer, since the bus's capacitors take a current like a short's at first.
+stay beyond for the whole delay; then flag and switches follow in the same instant. After the unit has closed a switch
+itself it waits somewhat longer, since the bus's capacitors take a current like a short's at first.
 """
 
 from __future__ import annotations

@@ -140,6 +140,8 @@ class Protections:
             at_s = (clock.now_ns() + round(unit.switch_s * 1e9)) * 1e-9
             self._opening = [tick for tick in self._opening if not tick.cancelled]
             self._opening.append(clock.at(at_s, partial(self._open_now, watch), rank=Rank.BMS))
+        if unit.row.kind == "precharge_failed":
+            self._bms.operation.precharge_failed_since_s = None  # what was tried in vain shows no longer
         if unit.row.level == "protection":
             self._bms.operation.tripped(unit.opens)
 
@@ -154,8 +156,6 @@ class Protections:
 
     def _released(self, watch: AnyWatch) -> None:
         self.blocked.pop(watch, None)
-        if isinstance(watch, DiagnosisWatch) and watch.unit.row.kind == "precharge_failed":
-            self._bms.operation.precharge_failed_since_s = None
         self._bms.apply()
 
     def release_on_silence(self) -> None:
