@@ -14,14 +14,15 @@ from bench.gum import tur
 from bench.profile import Profile
 from bench.protection import Protection
 from bench.quantities import digits_for
+from bench.threshold_search import RAMP_OVERSHOOT, STEPS_OF_TOLERANCE, STEPS_OF_U
 from bench.timing import flag_delay, trip_delay
 from bench.uncertainty import Budget
 from bench.verdict import stimulus_levels
 from bmsbench.columns import paragraph, table
+from bmsbench.uncertainty_emulated import emulated_points, worded
 
 SHARES = (0.0, 0.02, 0.1, 0.5, 0.8, 1.0)  # of the measuring range: test points of the current
 SHOWN_SHARE = 0.5  # whose whole budget is shown unless others are asked for
-RAMP_SHARE = 0.01  # of the threshold, per second
 GOOD_TUR, LEAST_TUR = 4.0, 1.0
 NOT_MEASURED = "not stated: give the clock offset between instruments and bus (--clock-offset)"
 
@@ -51,7 +52,17 @@ def survey(
     for row in rows:
         points += _thresholds(definition, profile, row, slope_a_per_s)
         points += _delays(definition, profile, row, clock_offset_s)
-    others = [row.name for row in profile.protections if row.level == "protection" and row not in rows]
+    others: list[str] = []
+    shown: list[tuple[str, dict[str, Any]]] = []
+    for row in profile.protections:
+        if row in rows:
+            continue
+        more, whole = emulated_points(definition, profile, row)
+        points += [_point(*one) for one in more]
+        if whole is not None and row.about.quantity not in [quantity for quantity, _ in shown]:
+            shown.append((row.about.quantity, _budget(f"{row.name}, {worded(row)}", whole, row.threshold_si)))
+        if whole is None and row.level == "protection":
+            others.append(row.name)
     return {
         "bench": definition.name,
         "bms": profile.name,
@@ -62,7 +73,8 @@ def survey(
                 f"reference current {current_a:+.1f} A", budgets.reference_current(definition, current_a), current_a
             )
             for current_a in shown_a
-        ],
+        ]
+        + [budget for _, budget in shown],
         "points": points,
         "unjudgeable": [f"{one['what']} {one['point']}".strip() for one in points if _refused(one)],
         "calibration": sorted(set(budgets.calibration_gaps(definition, datetime.date.fromisoformat(today)).values())),
@@ -137,7 +149,7 @@ def _thresholds(
     definition: Definition, profile: Profile, row: Protection, slope_a_per_s: float | None
 ) -> list[dict[str, Any]]:
     level_a, tolerance_a = row.threshold_si, row.tolerance_si
-    slope = RAMP_SHARE * level_a if slope_a_per_s is None else slope_a_per_s
+    slope = RAMP_OVERSHOOT * tolerance_a / row.delay_s.max if slope_a_per_s is None else slope_a_per_s
     reference = budgets.reference_current(definition, level_a)
     limits = f"± {tolerance_a:.2f} A"
     _, ramp = budgets.ramp_threshold(
@@ -148,9 +160,15 @@ def _thresholds(
         sample_s=profile.behaviour.sample_s,
         gap_s=FAST_S,
     )
+    step_a = max(tolerance_a / STEPS_OF_TOLERANCE, reference.expanded / STEPS_OF_U)
+    _, searched = budgets.bracketed_threshold(level_a - step_a / 2.0, level_a + step_a / 2.0, reference)
     return [
         _point(row.name, f"threshold, {name}", budget, limits, tur(-tolerance_a, tolerance_a, 0.0, budget.expanded))
-        for name, budget in (("by steps", reference), (f"ramp {slope:.2g} A/s", ramp))
+        for name, budget in (
+            ("by steps", reference),
+            (f"search to {step_a:.2g} A", searched),
+            (f"ramp {slope:.2g} A/s", ramp),
+        )
     ]
 
 

@@ -15,9 +15,7 @@ import click
 @click.option(
     "--current", "currents_a", type=float, multiple=True, help="print the whole budget at this current, in amperes"
 )
-@click.option(
-    "--ramp", "slope", type=float, help="slope of a ramp, in A/s; 1 % of the threshold per second if not given"
-)
+@click.option("--ramp", "slope", type=float, help="slope of a ramp, in A/s; that of the threshold search if not given")
 @click.option(
     "--clock-offset",
     "clock_offset_s",
