@@ -101,12 +101,15 @@ class Watch:
 
     def sample(self, now_ns: int, value: float, opposite: bool, evaluated: bool = True) -> None:
         """Take one sample: the watched quantity, and whether current of the other direction flows. Where the unit
-        does not look at the quantity now (limits of the other direction), nothing counts up or down."""
+        does not look at the quantity now (limits of the other direction), nothing counts up or down; what has tripped
+        is looked at all the same, so that a clear request finds out and a release by itself comes."""
         unit = self.unit
-        if unit.dead or not (evaluated or self.tripped):  # what has tripped is looked at until it lets go
+        if unit.dead or not (evaluated or self.tripped):
             return
         beyond = value > unit.threshold_si if self._above else value < unit.threshold_si
         self.beyond = beyond
+        if not evaluated and self._needs_command:
+            return
         if self.tripped:
             self._maybe_release(now_ns, value, opposite)
         elif beyond:

@@ -1,7 +1,8 @@
-"""Precharge by voltage: closed when the bus has come, given up when it does not; contactors open one after the other."""
+"""Precharge by voltage: closed when the bus has come, given up when it does not; contactors open one by one."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import log
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_a_precharge_in_vain_is_tried_three_times_with_pauses_and_given_up(conta
     found = tries(rig, 60.0)
     assert len(found) == (3 if fault != "slow" else len(found))
     assert all(end - begin == pytest.approx(2.0, abs=0.03) for begin, end in found)
-    assert all(b[0] - a[0] == pytest.approx(10.0, abs=0.05) for a, b in zip(found, found[1:], strict=False))
+    assert all(b[0] - a[0] == pytest.approx(10.0, abs=0.05) for a, b in pairwise(found))
     assert rig.state == 10
     assert rig.bms.flag("general_error")
     assert not rig.circuit.switches.charge_closed and not rig.circuit.switches.discharge_closed
