@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.admission import Admission
 from bench.definition import Definition, check_simulated
+from bench.emulation import fault_kind, neutral_cell_v, not_there
 from bench.envelope import check_against_profile
 from bench.errors import DefinitionError
 from bench.loading import nearest
@@ -61,7 +62,7 @@ def check_fit(definition: Definition, profile: Profile) -> None:
 
     Raises:
         DefinitionError: a link is missing, the envelope leaves the BMS's absolute maxima, or the cell monitor has
-            another number of cells than the BMS, or lacks a sensor that the envelope names.
+            another number of cells than the BMS, or lacks a sensor that the envelope names; so of what is emulated.
     """
     where = definition.source.name or definition.name
     for name in profile.links:
@@ -71,6 +72,8 @@ def check_fit(definition: Definition, profile: Profile) -> None:
             )
     check_against_profile(definition.envelope, profile, where)
     _check_cell_monitor(definition, profile, where)
+    _check_emulation(definition, profile, where)
+    _check_faults(definition, profile, where)
 
 
 def _check_cell_monitor(definition: Definition, profile: Profile, where: str) -> None:
@@ -94,6 +97,53 @@ def _check_cell_monitor(definition: Definition, profile: Profile, where: str) ->
                 f"{where}, envelope.sensors.{sensor}: {name} has no sensor of that name (instruments.{name}.options."
                 f"sensors){nearest(sensor, sensors) or '; it has none'}"
             )
+
+
+def _check_emulation(definition: Definition, profile: Profile, where: str) -> None:
+    """One channel for each cell, at rest where a cell may be; sensors that the BMS has. Drivers without these options
+    are left to the first look at them."""
+    if definition.emulated:
+        neutral_cell_v(profile, where)
+        name = definition.roles["cell_emulator"]
+        channels = definition.instruments[name].options.get("channels")
+        if isinstance(channels, (list, tuple)) and len(channels) != profile.bms.cells:
+            raise DefinitionError(
+                f"{where}, instruments.{name}.options.channels: {len(channels)} channels for {profile.bms.cells} cells "
+                f"of {profile.name}; write one channel for each cell, from B-"
+            )
+    if "sensor_emulator" not in definition.roles:
+        return
+    name, declared = definition.roles["sensor_emulator"], profile.temperature_sensors
+    if declared is None:
+        raise DefinitionError(
+            f"{where}, roles.sensor_emulator: {name!r} stands in the place of sensors, but the profile of "
+            f"{profile.name} has no [temperature_sensors]; write its positions and their resistance over temperature there"
+        )
+    sensors = definition.instruments[name].options.get("sensors")
+    for sensor in sensors if isinstance(sensors, dict) else ():
+        if sensor not in declared.positions:
+            raise DefinitionError(
+                f"{where}, instruments.{name}.options.sensors.{sensor}: {profile.name} has no sensor at that position"
+                f"{nearest(sensor, declared.positions)}"
+            )
+
+
+def _check_faults(definition: Definition, profile: Profile, where: str) -> None:
+    """Names that no fault has, and an inserter that can do nothing to this BMS."""
+    name = definition.roles.get("fault_inserter")
+    faults = None if name is None else definition.instruments[name].options.get("faults")
+    if not isinstance(faults, dict) or not faults:
+        return
+    for fault in faults:
+        try:
+            fault_kind(fault)
+        except DefinitionError as problem:
+            raise DefinitionError(f"{where}, instruments.{name}.options.faults.{fault}: {problem}") from None
+    if all(not_there(fault, profile) for fault in faults):
+        raise DefinitionError(
+            f"{where}, instruments.{name}.options.faults: none of {', '.join(faults)} means anything on "
+            f"{profile.name}: {not_there(next(iter(faults)), profile)}"
+        )
 
 
 def check_admitted(definition: Definition, admission: Admission | None) -> None:

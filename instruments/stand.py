@@ -55,7 +55,7 @@ from bench.way_out import Aside
 from instruments import catalogue
 from instruments.checks import FOLDER_OF_ROLE, NAMELESS, check_admitted, check_fit
 from instruments.connecting import connect_pack
-from instruments.feeding import feed_dut, leave_aside_off
+from instruments.feeding import Feeding
 from instruments.guarding import GuardianProcess
 from instruments.leaving import POWER_ROLES, Opened, abandon, close_all, leave
 from instruments.links.opening import open_link
@@ -326,15 +326,20 @@ def _prepare(stand: Stand, opened: Opened, *, watchdogs: bool, dut_serial: str =
     if stand.disconnect is not None:
         end_watchdog(stand, "disconnect", drivers["disconnect"])
         stand.disconnect.open_contact()
-    leave_aside_off(stand, drivers)
+    feeding = Feeding(definition, stand.profile, stand.clock, drivers, stand.note, stand.progress)
+    with _awake(stand, drivers):
+        feeding.leave_off()
     stand.guard.require_clear("nothing was switched on")
     stand.guard.attach(stand.reference, stand.dut)
     _check_zero(stand)
     for line in stand.guard.program_protections():
         stand.note(f"protection {line}, read back")
-    if stand.auxiliary_supply is not None or stand.sensor_emulator is not None:
-        with _awake(stand, drivers):
-            feed_dut(stand, drivers)
+    with _awake(stand, drivers):
+        reached_ohm = feeding.feed()
+    if stand.cell_emulator is not None:
+        stand.guard.cells_told(True, None, "on, at rest")
+    for sensor, ohm in reached_ohm.items():
+        stand.guard.sensors_told(sensor, ohm, False)
     if stand.auxiliary_supply is not None:
         check_dut(stand, dut_serial)
     if watchdogs:
