@@ -44,6 +44,10 @@ def _dead(unit: UnitProtection, profile: Profile) -> UnitProtection:
 def _late(unit: UnitProtection, profile: Profile) -> UnitProtection:
     """A tenth of the longest delay too late, and 0.1 s: beyond any uncertainty, before the bench's abort."""
     wanted_s = 1.1 * unit.row.delay_s.max + 0.1
+    if unit.curve:
+        latest_s = (unit.row.delay_s.max, *(point.delay_s.max for point in unit.row.curve))
+        curve = tuple((level, 1.1 * s + 0.1) for (level, _), s in zip(unit.curve, latest_s, strict=True))
+        return replace(unit, curve=curve)
     return replace(unit, samples=unit.samples + max(1, round((wanted_s - unit.delay_s) / unit.period_s)))
 
 
@@ -94,7 +98,7 @@ def _flags_have_a_counterpart(profile: Profile) -> str | None:
 
 def _hasty(unit: UnitProtection, profile: Profile) -> UnitProtection:
     row = unit.row.model_copy(update={"release": Release(kind="time", after_s=0.5), "latched": False})
-    return replace(unit, row=row)
+    return replace(unit, row=row, release_late_s=0.0)
 
 
 def _releases_by_itself(profile: Profile) -> str | None:
