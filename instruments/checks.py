@@ -117,7 +117,7 @@ def _check_emulation(definition: Definition, profile: Profile, where: str) -> No
     if declared is None:
         raise DefinitionError(
             f"{where}, roles.sensor_emulator: {name!r} stands in the place of sensors, but the profile of "
-            f"{profile.name} has no [temperature_sensors]; write its positions and their resistance over temperature there"
+            f"{profile.name} has no [temperature_sensors]; write their positions and resistance over temperature"
         )
     sensors = definition.instruments[name].options.get("sensors")
     for sensor in sensors if isinstance(sensors, dict) else ():

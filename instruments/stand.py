@@ -5,66 +5,34 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
 
 from bench.admission import Admission
 from bench.bench_lock import hold_bench
 from bench.clock import Clock
 from bench.definition import FILE, CanBinding, Definition
-from bench.dut import Dut
 from bench.dut_identity import check_dut
-from bench.emulation_watch import EmulationWatch
-from bench.emulator_roles import Digitiser
-from bench.envelope import OVERCURRENT_MARGIN
-from bench.errors import DefinitionError, InstrumentError, NotDue
-from bench.guard import Guard
-from bench.guarded import Guarded, GuardedSwitch
-from bench.guarded_emulators import (
-    CELL_MONITOR,
-    DIGITISER,
-    GuardedAuxiliary,
-    GuardedCells,
-    GuardedFaults,
-    GuardedSensors,
-    Passed,
-)
-from bench.limits import CellLimits
+from bench.errors import DefinitionError, InstrumentError
 from bench.observer import Observers
 from bench.profile import Profile
-from bench.quantities import Direction, show
 from bench.quarantine import check_bench
-from bench.reference import Reference
 from bench.roles import (
-    BidirectionalSupply,
-    CellMonitor,
     Identity,
     Instrument,
-    Load,
-    PowerInstrument,
-    SafetyInput,
-    Supply,
-    Switch,
-    VoltageMeter,
 )
 from bench.shield import leaving_on_signals
 from bench.simulated_clock import SimulatedClock
 from bench.stand import Stand
 from bench.traces import Traces
 from bench.wall_clock import WallClock
-from bench.way_out import Aside
 from instruments import catalogue
+from instruments.assembling import assemble
 from instruments.checks import FOLDER_OF_ROLE, NAMELESS, check_admitted, check_fit
 from instruments.connecting import connect_pack
-from instruments.feeding import Feeding
 from instruments.guarding import GuardianProcess
-from instruments.leaving import POWER_ROLES, Opened, abandon, close_all, leave
+from instruments.leaving import Opened, abandon, close_all, leave
 from instruments.links.opening import open_link
+from instruments.preparing import prepare
 from instruments.trace_tap import TraceTap
-from instruments.watchdogs import arm_watchdogs, end_watchdog
-
-SAFETY_ROLES = ("interlock", "emergency_stop")
-ZERO_READINGS = 5
-AWAKE_S = 1.0  # how often an instrument is spoken to while the BMS is being fed
 
 
 @contextlib.contextmanager
@@ -119,7 +87,7 @@ def open_stand(
             opened.links[name] = link
         try:
             _open_drivers(definition, clock, watchers, where, opened, lab)
-            stand = _assemble(definition, profile, clock, watchers, traces, opened)
+            stand = assemble(definition, profile, clock, watchers, traces, opened)
             stand.seed, stand.defects = seed, defects
             if stand.auxiliary_supply is None:  # otherwise nobody feeds it yet, and it is asked once that is done
                 check_dut(stand, dut_serial)
@@ -134,7 +102,7 @@ def open_stand(
             guardian.wait_armed(clock)
             stand.guard.guardian = guardian
         try:
-            _prepare(stand, opened, watchdogs=armed, dut_serial=dut_serial)
+            prepare(stand, opened, watchdogs=armed, dut_serial=dut_serial)
             if bring_up:
                 connect_pack(stand)
             watchers.drain()
@@ -235,167 +203,3 @@ def _identify(definition: Definition, role: str, name: str, instrument: Instrume
             f"{source}, instruments.{name}.serial: {section.serial!r} is declared, {identity.serial!r} answered"
         )
     return identity
-
-
-def _assemble(
-    definition: Definition,
-    profile: Profile,
-    clock: Clock,
-    watchers: Observers,
-    traces: Traces,
-    opened: Opened,
-) -> Stand:
-    drivers = opened.drivers
-    power = {role: cast(PowerInstrument, drivers[role]) for role in POWER_ROLES if role in drivers}
-    disconnect = cast("Switch | None", drivers.get("disconnect"))
-    guard = Guard(
-        definition,
-        clock,
-        watchers,
-        traces,
-        power,
-        disconnect,
-        inputs={role: cast(SafetyInput, drivers[role]) for role in SAFETY_ROLES if role in drivers},
-        cell_monitor=cast("CellMonitor | None", drivers.get("cell_monitor")),
-        cell_limits=CellLimits(definition.envelope, profile) if "cell_monitor" in drivers else None,
-        emulation=EmulationWatch(profile, drivers.get("cell_emulator"), drivers.get("sensor_emulator")),
-        aside=Aside.of(drivers),
-    )
-    reference = Reference(
-        definition, cast(VoltageMeter, drivers["reference_meter"]), cast(VoltageMeter, drivers["pack_meter"])
-    )
-    dut = Dut(profile, opened.links, clock, watchers)
-    guarded = {role: Guarded(role, part, guard) for role, part in power.items()}
-    stand = Stand(
-        definition=definition,
-        profile=profile,
-        clock=clock,
-        observers=watchers,
-        traces=traces,
-        guard=guard,
-        reference=reference,
-        dut=dut,
-        supply=cast("Supply | None", guarded.get("supply")),
-        load=cast("Load | None", guarded.get("load")),
-        bidirectional=cast("BidirectionalSupply | None", guarded.get("bidirectional")),
-        disconnect=None if disconnect is None else GuardedSwitch(disconnect, guard),
-        identities=dict(opened.identities),
-    )
-    _add_aside(stand, opened)
-    return stand
-
-
-def _add_aside(stand: Stand, opened: Opened) -> None:
-    """Hand out what stands beside the current path, guarded too."""
-    drivers, guard, profile, definition = opened.drivers, stand.guard, stand.profile, stand.definition
-    if (driver := drivers.get("cell_emulator")) is not None:
-        stand.cell_emulator = GuardedCells(driver, profile, definition, guard)
-    if (driver := drivers.get("sensor_emulator")) is not None:
-        stand.sensor_emulator = GuardedSensors(driver, guard)
-    if (driver := drivers.get("auxiliary_supply")) is not None:
-        stand.auxiliary_supply = cast(Supply, GuardedAuxiliary(driver, definition, guard))
-    if (driver := drivers.get("fault_inserter")) is not None:
-        stand.fault_inserter = GuardedFaults(driver, profile, guard)
-    if (driver := drivers.get("digitiser")) is not None:
-        stand.digitiser = cast(Digitiser, Passed("digitiser", driver, DIGITISER))
-    if (driver := drivers.get("cell_monitor")) is not None:
-        stand.cell_monitor = cast(CellMonitor, Passed("cell_monitor", driver, CELL_MONITOR))
-
-
-def _prepare(stand: Stand, opened: Opened, *, watchdogs: bool, dut_serial: str = "") -> None:
-    """Take control, see that everything is off and open, judge the zero, program protections, arm watchdogs."""
-    definition, drivers = stand.definition, opened.drivers
-    for role in ("reference_meter", "pack_meter"):
-        section = definition.instruments[definition.roles[role]]
-        meter = cast(VoltageMeter, drivers[role])
-        if section.measuring is None:
-            raise DefinitionError(
-                f"{definition.source.name}, instruments.{definition.roles[role]}.measuring: is missing; write "
-                "measuring = { range_v = ..., power_line_cycles = ... }"
-            )
-        meter.set_range(section.measuring.range_v)
-        meter.set_integration(section.measuring.power_line_cycles)
-    for role in POWER_ROLES:
-        if role in drivers:
-            _check_ratings(definition, role, drivers[role])
-            drivers[role].take_control()
-            end_watchdog(stand, role, drivers[role])
-            if drivers[role].is_output_on():
-                stand.note(f"{role} was on when the bench was opened; switched off")
-                drivers[role].output_off()
-    if stand.disconnect is not None:
-        end_watchdog(stand, "disconnect", drivers["disconnect"])
-        stand.disconnect.open_contact()
-    feeding = Feeding(definition, stand.profile, stand.clock, drivers, stand.note, stand.progress)
-    with _awake(stand, drivers):
-        feeding.leave_off()
-    stand.guard.require_clear("nothing was switched on")
-    stand.guard.attach(stand.reference, stand.dut)
-    _check_zero(stand)
-    for line in stand.guard.program_protections():
-        stand.note(f"protection {line}, read back")
-    with _awake(stand, drivers):
-        reached_ohm = feeding.feed()
-    if stand.cell_emulator is not None:
-        stand.guard.cells_told(True, None, "on, at rest")
-    for sensor, ohm in reached_ohm.items():
-        stand.guard.sensors_told(sensor, ohm, False)
-    if stand.auxiliary_supply is not None:
-        check_dut(stand, dut_serial)
-    if watchdogs:
-        arm_watchdogs(stand, stand.guard.switching)
-    stand.dut.start()
-    stand.guard.start_watch()
-
-
-@contextlib.contextmanager
-def _awake(stand: Stand, drivers: Mapping[str, Any]) -> Iterator[None]:
-    """Talk to the power instruments meanwhile: some close a connection silent for 5 s, and no watch runs yet."""
-    power = [drivers[role] for role in POWER_ROLES if role in drivers]
-
-    def ask() -> None:
-        for part in power:
-            with contextlib.suppress(NotDue):
-                part.measure_voltage()
-
-    tick = stand.clock.every(AWAKE_S, ask)
-    try:
-        yield
-    finally:
-        tick.cancel()
-
-
-def _check_ratings(definition: Definition, role: str, instrument: PowerInstrument) -> None:
-    """Refuse an instrument that cannot do what the envelope says it may."""
-    ratings = instrument.get_ratings()
-    source = definition.source.name
-    name = definition.roles[role]
-    if not ratings.voltage_v.contains(definition.envelope.max_v):
-        raise DefinitionError(
-            f"{source}, envelope.max_v: {definition.envelope.max_v:g} V is beyond {name}'s {ratings.voltage_v.high:g} V"
-        )
-    quadrants = (
-        (Direction.CHARGE, ratings.source_current_a, definition.envelope.charge_a),
-        (Direction.DISCHARGE, ratings.sink_current_a, definition.envelope.discharge_a),
-    )
-    for direction, quadrant, limit_a in quadrants:
-        if quadrant is not None and OVERCURRENT_MARGIN * limit_a > quadrant.high:
-            raise DefinitionError(
-                f"{source}, envelope.{direction.word}_a: {limit_a:g} A x {OVERCURRENT_MARGIN:g} (its own trip) = "
-                f"{OVERCURRENT_MARGIN * limit_a:g} A is beyond {name}'s {quadrant.high:g} A"
-            )
-
-
-def _check_zero(stand: Stand) -> None:
-    """Reference first: its zero with the loop open. Without a disconnect the outputs alone open the loop."""
-    readings = []
-    for _ in range(ZERO_READINGS):
-        readings.append(stand.reference.current())
-        stand.clock.sleep(0.02)
-    zero_a = stand.reference.check_zero(readings)
-    ambient = stand.definition.environment.temperature_degc
-    told = "not declared" if ambient is None else f"{ambient:g} degC declared"
-    warm_up_min = stand.definition.environment.warm_up_min
-    warm = "not declared" if warm_up_min is None else f"{warm_up_min:g} min declared"
-    found = show(zero_a, "A", stand.reference.current_uncertainty(0.0))
-    stand.note(f"reference zero {found}, ambient {told}, warm-up {warm}")
