@@ -30,6 +30,8 @@ START_S = 2.0  # allowed for a source to reach its level ...
 SETTING_S = 5.0  # ... and beside that for emulators, which take about a second to set a cell
 LOOK_S = 0.6  # in which an emulator has surely been asked once before it moves
 FLOW_A = 10.0  # that shows an end where the stimulus is a voltage or a temperature
+CELL_STEP_S = 1.0  # between two settings of a cell on a ramp, so that it is measured in between
+FAST_BELOW_S = 15.0  # windows shorter than this are sampled fast
 RISE_FACTOR = 3.0  # how much longer than declared a slope may last, since each of its steps waits for an answer
 
 
@@ -76,7 +78,7 @@ class StandProbe:
         """Move from one level to another at a slope until the current ends; hold the last level as a probe does."""
         lasts_s = abs(end - begin) / slope_per_s
         sign = 1.0 if end > begin else -1.0
-        step_s = FAST_S if self.is_current else WATCH_S
+        step_s = {"current": FAST_S, "voltage": CELL_STEP_S}.get(self.protection.about.quantity, WATCH_S)
         self.stand.progress(
             f"{self.protection.name}: ramp from {begin:.4g} to {end:.4g} {self.protection.unit_si} in {lasts_s:.0f} s"
         )
@@ -100,7 +102,7 @@ class StandProbe:
         self.stand.progress(
             f"{self.protection.name}: {level:.4g} {self.protection.unit_si}, abort after {abort_s:.1f} s"
         )
-        with self._provoked(level, abort_s, after_s) as begin_s:
+        with self._provoked(level, abort_s, after_s, fast=True) as begin_s:
             moved_s = self.provocation.step(level)
             self._wait(abort_s + START_S)
         self._tripped = not self.stand.guard.aborted
@@ -120,18 +122,24 @@ class StandProbe:
     # -- one window ----------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _provoked(self, level: float, abort_s: float, after_s: float = AFTER_END_S) -> Iterator[float]:
-        """Arm abort and trip budget around one window, and bring everything back to normal after it."""
+    def _provoked(
+        self, level: float, abort_s: float, after_s: float = AFTER_END_S, *, fast: bool | None = None
+    ) -> Iterator[float]:
+        """Arm abort and trip budget around one window, and bring everything back to normal after it.
+
+        A long hold tells a level and a yes or no, which takes no fast samples.
+        """
         stand, protection = self.stand, self.protection
         way = protection.about.direction
         flows_a = level if self.is_current else self.asked.flow_a
         stand.trips.spend(protection)
+        fast = abort_s < FAST_BELOW_S if fast is None else fast
         abort_s += RISE_FACTOR * rise_s(stand, flows_a) + (0.0 if self.is_current else SETTING_S)
         if not self.is_current:
             self.provocation.normal()  # takes seconds where an emulator sets one cell after the other
         self.begin_s = stand.clock.now()
         try:
-            with stand.guard.provoke(protection.name, abort_s, level_a=flows_a):
+            with stand.guard.provoke(protection.name, abort_s, level_a=flows_a, fast=fast):
                 if not self.is_current:
                     stimulus.force(stand, way.sign * self.asked.flow_a)
                     stimulus.settle(stand, way.sign * self.asked.flow_a)

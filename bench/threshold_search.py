@@ -22,7 +22,7 @@ from bench.stand import Stand
 from bench.stand_probe import AFTER_END_S, START_S, StandProbe, asked_of
 from bench.verdict import ABORT_FACTOR
 
-STEPS_OF_TOLERANCE = 20  # the resolution that is wanted: the tolerance in so many steps ...
+STEPS_OF_TOLERANCE = 10  # the resolution that is wanted: the tolerance in so many steps ...
 STEPS_OF_U = 5  # ... but no finer than the reference's own uncertainty in so many
 FAR = 2.0  # tolerances beyond the threshold, where the search ends if nothing acted before
 RAMP_OVERSHOOT = 0.5  # of the tolerance, by which a ramp goes on during the longest delay
