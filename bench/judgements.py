@@ -24,12 +24,12 @@ from bench.traces import Asked, Trace, Traces
 from bench.uncertainty import (
     Accuracy,
     Budget,
-    Contribution,
     Uncertain,
     of_readings,
     of_resolution,
 )
 from bench.verdict import DecisionRule, Limits
+from bench.window_budget import independent_of, reference_lines
 
 Judge = Callable[..., list[Measurement]]
 REGISTRY: dict[str, Judge] = {}
@@ -147,11 +147,13 @@ def current_reading(
     reference_standard_a: float | None = None,
     reference_rectangles_a: Sequence[float] = (),
     reference: str = "meter",
+    independent_s: float = 0.0,
 ) -> list[Measurement]:
     """The mean of the BMS's current lies within its promised accuracy of the mean of the reference.
 
     `reference_standard_a` and `reference_rectangles_a` say of what `reference_u_a` is made: its standard uncertainty
-    (without it half of U), and the half-widths of its largest rectangles.
+    (without it half of U), and the half-widths of its largest rectangles. Readings that follow one another within
+    `independent_s` are not new ones, since a filter or the message's period holds them together.
     """
     window = heard(traces, signal, begin_s, end_s)
     if isinstance(window, Measurement):
@@ -166,7 +168,7 @@ def current_reading(
         "A",
         (
             *reference_lines(standard_a, reference_rectangles_a),
-            *of_readings(signal, window.values, spec.resolution),
+            *of_readings(signal, window.values, spec.resolution, independent=independent_of(window, independent_s)),
             *of_readings(reference, truth.values),
         ),
     )
@@ -188,13 +190,6 @@ def current_reading(
             hint=hint,
         )
     ]
-
-
-def reference_lines(standard: float, rectangles: Sequence[float], factor: float = 1.0) -> list[Contribution]:
-    """Return what is known of a reference as lines of a budget: its largest rectangles, and the rest as a normal."""
-    lines = [Contribution.within("reference, limit", factor * half, "rectangular") for half in rectangles]
-    rest = (factor * standard) ** 2 - sum(line.standard**2 for line in lines)
-    return [*lines, Contribution("reference, the rest", math.sqrt(max(0.0, rest)))]
 
 
 @judgement
@@ -254,6 +249,7 @@ def power_direction(
     reference_standard_a: float | None = None,
     reference_rectangles_a: Sequence[float] = (),
     reference: str = "meter",
+    independent_s: float = 0.0,
 ) -> list[Measurement]:
     """The BMS's power equals current times voltage of the reference within its accuracy, sign included."""
     window = heard(traces, signal, begin_s, end_s)
@@ -273,7 +269,7 @@ def power_direction(
         "W",
         (
             *reference_lines(standard_a, reference_rectangles_a, abs(voltage_v)),
-            *of_readings(signal, window.values, spec.resolution),
+            *of_readings(signal, window.values, spec.resolution, independent=independent_of(window, independent_s)),
             *spread,
         ),
     )

@@ -18,6 +18,7 @@ SETTLE_PERIODS = 3  # update periods and filter time constants to wait before a 
 WINDOW_PERIODS = 8
 SHORTEST_WINDOW_S = 1.0
 FILTERS = 3.0
+FILTER_MEMORY = 2.0  # time constants of a first-order filter from one independent reading to the next
 RIPPLE_A = stimulus.SETTLE_FLOOR_A  # how far a settled stimulus may be from its level; no part of the uncertainty
 
 
@@ -31,6 +32,7 @@ class Window:
     reference: str
     reference_standard_a: float | None = None  # what the uncertainty is made of, see `bench.uncertainty.Budget`
     reference_rectangles_a: tuple[float, ...] = ()
+    independent_s: float = 0.0  # after which a reading of the BMS is a new one, see `bench.uncertainty.effective_count`
 
     def times(self) -> dict[str, float]:
         """Return begin and end as parameters of a judgement."""
@@ -45,6 +47,7 @@ class Window:
         parts = {
             "reference_standard_a": self.reference_standard_a,
             "reference_rectangles_a": list(self.reference_rectangles_a),
+            "independent_s": self.independent_s,
         }
         return {**self.referred(), **parts}
 
@@ -64,7 +67,13 @@ def watch(stand: Stand, signals: tuple[str, ...], *, at_least_s: float = 0.0) ->
     stand.clock.sleep(max(SHORTEST_WINDOW_S, WINDOW_PERIODS * period_s, at_least_s))
     budget = stand.reference.current_budget(stand.reference.current())
     return Window(
-        begin_s, stand.clock.now(), budget.expanded, stand.reference.name, budget.standard, tuple(budget.rectangles)
+        begin_s,
+        stand.clock.now(),
+        budget.expanded,
+        stand.reference.name,
+        budget.standard,
+        tuple(budget.rectangles),
+        max(period_s, FILTER_MEMORY * profile.behaviour.filter_s),
     )
 
 

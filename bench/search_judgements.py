@@ -13,12 +13,13 @@ from bench.answers import Asked, answer
 from bench.budgets import bracketed_threshold
 from bench.errors import Inconclusive
 from bench.evidence import Measurement
-from bench.judgements import judgement, reference_lines
+from bench.judgements import judgement
 from bench.quantities import digits_for
 from bench.search_plan import Trial
 from bench.traces import Traces
 from bench.uncertainty import Budget
 from bench.verdict import DecisionRule, Limits, Verdict
+from bench.window_budget import reference_lines
 
 
 @judgement

@@ -19,6 +19,8 @@ from bench.gum import COVERAGE, DOMINATES, effective_dof, rectangular_half_width
 from bench.loading import Frozen
 
 Distribution = Literal["normal", "rectangular", "triangular"]
+JITTER = 0.9  # of its period, after which a message counts as on time
+MIN_INDEPENDENT = 1.5  # readings; fewer tell nothing of their own spread
 DITHER = 0.5  # of one step: readings that scatter by more than this average the steps away
 
 
@@ -250,19 +252,45 @@ def of_repeats(values: Sequence[float]) -> float:
     """
     if len(values) < 2:
         raise ValueError("the spread of fewer than two readings is not known")
+    return math.sqrt(_squares(values) / (len(values) - 1) / len(values))
+
+
+def _squares(values: Sequence[float]) -> float:
     mean = sum(values) / len(values)
-    variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
-    return math.sqrt(variance / len(values))
+    return sum((value - mean) ** 2 for value in values)
 
 
-def of_readings(what: str, values: Sequence[float], resolution: float = 0.0) -> tuple[Contribution, ...]:
+def effective_count(count: int, spacing_s: float, independent_s: float) -> float:
+    """Return how many independent readings a row of them is worth: readings that follow too closely repeat each other.
+
+    `independent_s` is the time after which a reading is new: the signal's own period (polled more often, it is told
+    twice), or twice the time constant of its filter (n = T / 2τ, the variance of a mean of first-order filtered noise).
+    """
+    if JITTER * independent_s <= spacing_s or count < 2:
+        return float(count)
+    return min(float(count), 1.0 + (count - 1) * spacing_s / independent_s)
+
+
+def of_readings(
+    what: str, values: Sequence[float], resolution: float = 0.0, *, independent: float | None = None
+) -> tuple[Contribution, ...]:
     """Return the lines of a mean of readings: their spread with n - 1 degrees of freedom, and the display's step.
 
     Readings that scatter by half a step or more average the steps away, and then their spread already contains them.
+    `independent` is how many of the readings are (see `effective_count`): then their spread is estimated too small from
+    readings that resemble each other, and is worth fewer degrees of freedom.
+
+    Raises:
+        ValueError: fewer than two readings.
     """
-    spread = of_repeats(values)
-    repeated = Contribution(f"{what}, spread of the mean of {len(values)}", spread, dof=len(values) - 1)
-    if not resolution or spread * math.sqrt(len(values)) >= DITHER * resolution:
+    count = len(values)
+    if count < 2:
+        raise ValueError("the spread of fewer than two readings is not known")
+    fresh = float(count) if independent is None else min(max(independent, MIN_INDEPENDENT), float(count))
+    variance = _squares(values) / (count * (1.0 - 1.0 / fresh))
+    named = f"{what}, spread of the mean of {count}" + ("" if fresh == count else f", {fresh:.3g} independent")
+    repeated = Contribution(named, math.sqrt(variance / fresh), dof=fresh - 1.0)
+    if not resolution or math.sqrt(variance) >= DITHER * resolution:
         return (repeated,)
     return repeated, Contribution.within(f"{what}, resolution", resolution / 2, "rectangular")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 from pydantic import ValidationError
@@ -15,7 +16,9 @@ from bench.uncertainty import (
     Contribution,
     Uncertain,
     combine,
+    effective_count,
     of_cycle,
+    of_readings,
     of_repeats,
     of_resolution,
     rectangular,
@@ -125,3 +128,29 @@ def test_what_is_not_a_measurement_cannot_be_made_one(value: float, expanded: fl
 
 def test_the_standard_uncertainty_is_half_the_expanded() -> None:
     assert Uncertain(1.0, 0.5, "A").standard == 0.25
+
+
+def test_readings_that_follow_too_closely_are_worth_fewer() -> None:
+    assert effective_count(10, 0.1, 0.0) == effective_count(10, 0.1, 0.1) == 10.0
+    assert effective_count(10, 0.095, 0.1) == 10.0  # a message that comes a little early is a new one
+    assert effective_count(11, 0.1, 1.0) == pytest.approx(2.0)  # 1 s of readings, new after 1 s
+    assert effective_count(10, 0.01, 0.1) == pytest.approx(1.9)  # polled ten times in a period
+
+
+def test_a_mean_of_filtered_readings_holds_its_interval_only_when_their_memory_is_counted() -> None:
+    """First-order filtered noise, ten time constants long: counted as independent it would claim far too little."""
+    chance, tau_s, step_s, count, runs = random.Random(5), 0.5, 0.1, 51, 1500
+    follow = 1.0 - math.exp(-step_s / tau_s)
+    held = {"counted": 0, "taken as independent": 0}
+    for _ in range(runs):
+        value, values = 0.0, []
+        for index in range(count + 50):
+            value += follow * (chance.gauss(0.0, 1.0) - value)
+            if index >= 50:
+                values.append(value)
+        mean = sum(values) / count
+        fresh = effective_count(count, step_s, 2.0 * tau_s)
+        for name, independent in (("counted", fresh), ("taken as independent", None)):
+            held[name] += abs(mean) <= Budget("A", of_readings("x", values, independent=independent)).expanded
+    assert held["counted"] / runs >= 0.93
+    assert held["taken as independent"] / runs < 0.8
