@@ -49,6 +49,14 @@ class Passed:
             raise SafetyError(f"{self._role}.{name} belongs to the guard and is not for tests")
         return getattr(self._driver, name)
 
+    def close(self) -> None:
+        """The conversation belongs to whoever opened the bench.
+
+        Raises:
+            SafetyError: always.
+        """
+        raise SafetyError(f"{self._role}.close belongs to the guard and is not for tests")
+
 
 DIGITISER = ("arm_digitiser", "has_triggered", "fetch_waveform", "disarm_digitiser")
 CELL_MONITOR = ("measure_cell_voltages", "measure_temperatures")
@@ -258,6 +266,14 @@ class GuardedAuxiliary(_GuardedRole):
         self._guard.require_clear("the BMS was not fed")
         self._driver.output_on()
         self._guard.told("auxiliary_told", "on")
+
+    def clear_alarms(self) -> None:
+        """A trip of this supply is for a person to look at.
+
+        Raises:
+            SafetyError: always.
+        """
+        raise self._not_for_tests("clear_alarms")
 
     def output_off(self) -> None:
         """Take the BMS's supply away and ask whether that happened."""

@@ -87,6 +87,11 @@ class AuxSupply(Behaviour):
         super().power_cycle()
         self.defaults()
 
+    @property
+    def on(self) -> bool:
+        """Whether any channel is on."""
+        return any(channel.on for channel in self.channels)
+
     def channel(self, number: int) -> AuxChannel:
         """Return a channel, from 1.
 

@@ -94,6 +94,11 @@ class CellEmulatorUnit(Behaviour):
         self.busy_until_ns = 0
         self.defaults()
 
+    @property
+    def on(self) -> bool:
+        """Whether any channel is on."""
+        return any(channel.on for channel in self.channels)
+
     def settings(self, number: int) -> ChannelSettings:
         """Return what channel `number`, from 1, was told."""
         return self.channels[number - 1]

@@ -17,6 +17,7 @@ from bench.errors import DefinitionError
 from bench.loading import nearest
 from bench.wall_clock import unix_time_s
 from instruments.virtual.behaviour_base import Behaviour
+from instruments.virtual.behaviour_faults import FaultBoards
 from instruments.virtual.behaviour_inputs import InputBoard
 from instruments.virtual.behaviour_relays import RelayBoard
 
@@ -102,12 +103,18 @@ class Witness:
                 "disconnect_fallen": circuit.disconnect.fallen,
                 "inputs": self._inputs(),
                 "outputs_on": self._outputs_on(),
+                "faults_in": self._faults_in(),
+                "bms_fed": circuit.dut.supply.fed,
                 "bms_closed": sorted(bench.bms.closed),
                 "bms_tripped": list(bench.bms.truth.tripped),
             }
 
     def _outputs_on(self) -> list[str]:
         return [name for name, behaviour in self._behaviours().items() if getattr(behaviour, "on", False)]
+
+    def _faults_in(self) -> list[str]:
+        boards = [each for each in self._behaviours().values() if isinstance(each, FaultBoards)]
+        return [fault for board in boards for fault in board.inserted()]
 
     def _behaviours(self) -> dict[str, Behaviour]:
         """Return what is virtual of the definition's instruments."""
