@@ -19,6 +19,8 @@ CHANNELS = {  # which channels of the traces a role's own measurement is recorde
     "supply": {"voltage.supply": "voltage across the BMS's switch"},
     "load": {"voltage.load": "voltage across the BMS's switch"},
     "bidirectional": {"voltage.bidirectional": "voltage across the BMS's switch"},
+    "cell_emulator": {"cell_[0-9]*": "emulated cell voltage"},
+    "sensor_emulator": {"degc.*": "emulated temperature"},
     "cell_monitor": {"cell_[0-9]*": "cell voltage", "degc.*": "temperature"},
 }
 

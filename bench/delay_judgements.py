@@ -118,7 +118,7 @@ def _told(
         return fact(f"{row.what} before the stimulus", True, False, rule=rule, source=f"bms.{row.signal}", at_s=t0_s)
     first_s = next((at_s for at_s, value in window if row.holds(value)), None)
     if first_s is None:
-        hint = "looks like: it acts and does not tell"
+        hint = "looks like: it does not act, or acts and does not tell"
         return fact(f"{row.what} is told", False, True, rule=rule, source=f"bms.{row.signal}", at_s=t0_s, hint=hint)
     unseen_s = _unseen_s(traces[f"bms.{row.signal}"], first_s, row.period_s)
     found = flag_delay(gap_s, unseen_s, **budget).of(first_s - unseen_s / 2.0 - correction_s - t0_s)
@@ -173,7 +173,7 @@ def repeated_delays(
             if one.value.unit == "s":
                 gathered.setdefault(_without_level(one.name), []).append(one)
             found.append(replace(one, name=f"{one.name}, repeat {number} of {len(repeats)}"))
-    return [*found, *(_summary(name, rows, confidence) for name, rows in gathered.items())]
+    return [*found, *(_summary(name, rows, confidence) for name, rows in gathered.items() if len(rows) > 1)]
 
 
 def _without_level(name: str) -> str:
@@ -188,10 +188,8 @@ def _summary(name: str, rows: Sequence[Measurement], confidence: float) -> Measu
     count, mean_s = len(values), sum(values) / len(values)
     digits = digits_for(rows[0].value.expanded)
     # Each begins at the same point of the reference's grid of samples, so that this error does not average out.
-    lines = [Contribution("one delay", rows[0].value.standard)]
-    if count > 1:
-        lines.append(Contribution("spread of the mean", of_repeats(values), dof=count - 1))
-    budget = Budget("s", tuple(lines))
+    spread = Contribution("spread of the mean", of_repeats(values), dof=count - 1)
+    budget = Budget("s", (Contribution("one delay", rows[0].value.standard), spread))
     shown = reliability_shown(count, confidence)
     return Measurement(
         name=f"{name}, mean of {count}",

@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.budgets import averaging_s
 from bench.clock_offset import ClockOffset
+from bench.letting_go import MARGIN
 from bench.planning import sample_s
 from bench.profile import Profile
 from bench.protection import Protection
@@ -38,7 +39,8 @@ def repeats_allowed(stand: Stand, protection: Protection, wanted: int = REPEATS)
             f"{protection.name} locks after {protection.lockout_count} trips and no more may be provoked: power-cycle "
             "the BMS or reset its counter first"
         )
-    return wanted if left is None else min(wanted, left)
+    forgets = protection.lockout_window_s is not None  # then it is only a matter of waiting
+    return wanted if left is None or forgets else min(wanted, left)
 
 
 def repeat_trips(stand: Stand, provocation: Provocation, level: float, count: int) -> list[dict[str, float]]:
@@ -58,12 +60,28 @@ def repeat_trips(stand: Stand, provocation: Provocation, level: float, count: in
     for number in range(count):
         if number:
             probe.release()
+            _let_forget(stand, probe)
         stand.clock.sleep(chance.uniform(0.0, phase_s(stand.profile, protection)))
         windows.append(probe.trip(level, abort_s, AFTER_TRIP_S))
         if stand.guard.aborted:
             stand.note(f"{protection.name}: no trip, ended by the bench; it is not repeated")
             break
     return windows
+
+
+def _let_forget(stand: Stand, probe: StandProbe) -> None:
+    """Wait until the BMS has forgotten its oldest trip, where one more would lock it and it forgets."""
+    protection = probe.protection
+    window_s = protection.lockout_window_s
+    probe.forget_old_trips()
+    if (
+        window_s is None
+        or allowed_trips(protection.lockout_count, stand.trips.spent[protection.name])
+        or not probe.tripped_s
+    ):
+        return
+    stand.progress(f"{protection.name}: waiting until the BMS has forgotten a trip, at most {window_s:.0f} s")
+    stand.clock.sleep_until(probe.tripped_s[0] + MARGIN * window_s + 1.0)
 
 
 def phase_s(profile: Profile, protection: Protection) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from bench import stimulus
 from bench.answers import Asked, answer
 from bench.guard import FAST_S, WATCH_S
-from bench.letting_go import confirm_release, let_go
+from bench.letting_go import MARGIN, confirm_release, let_go
 from bench.procedures import excusing_flags, role_of
 from bench.protection import Protection
 from bench.provoking import Provocation
@@ -46,6 +46,7 @@ class StandProbe:
     windows: list[dict[str, float]] = field(default_factory=list)
     begin_s: float = 0.0
     end_s: float = 0.0
+    tripped_s: list[float] = field(default_factory=list)  # when it was tripped from here
     stair: float = 0.0  # the largest step of a ramp
     _tripped: bool = False
     _offset: float = 0.0  # by how much the reference showed more than was asked for
@@ -105,7 +106,7 @@ class StandProbe:
         with self._provoked(level, abort_s, after_s, fast=True) as begin_s:
             moved_s = self.provocation.step(level)
             self._wait(abort_s + START_S)
-        self._tripped = not self.stand.guard.aborted
+        self._note(not self.stand.guard.aborted)
         window = {"begin_s": begin_s, "end_s": self.end_s}
         return window if self.is_current else {**window, "moved_s": moved_s}
 
@@ -132,6 +133,7 @@ class StandProbe:
         stand, protection = self.stand, self.protection
         way = protection.about.direction
         flows_a = level if self.is_current else self.asked.flow_a
+        self.forget_old_trips()
         stand.trips.spend(protection)
         fast = abort_s < FAST_BELOW_S if fast is None else fast
         abort_s += RISE_FACTOR * rise_s(stand, flows_a) + (0.0 if self.is_current else SETTING_S)
@@ -187,10 +189,25 @@ class StandProbe:
             window["settled_s"] = settled_s
         trial = answer(self.stand.traces, self.asked, **window)
         self.windows.append(window)
-        self._tripped = trial.tripped
-        if not trial.tripped:
-            refund(self.stand, self.protection)
+        self._note(trial.tripped)
         return trial
+
+    def _note(self, tripped: bool) -> None:
+        """Remember a trip, or give back what was budgeted for one: a lock-out counts trips."""
+        self._tripped = tripped
+        if tripped:
+            self.tripped_s.append(self.end_s)
+        else:
+            self.stand.trips.spent[self.protection.name] -= 1
+
+    def forget_old_trips(self) -> None:
+        """Give back trips that the BMS has forgotten meanwhile, where its profile says that it does."""
+        window_s = self.protection.lockout_window_s
+        while (
+            window_s is not None and self.tripped_s and self.stand.clock.now() - self.tripped_s[0] > MARGIN * window_s
+        ):
+            del self.tripped_s[0]
+            self.stand.trips.spent[self.protection.name] -= 1
 
 
 def asked_of(stand: Stand, provocation: Provocation) -> Asked:
@@ -209,8 +226,3 @@ def asked_of(stand: Stand, provocation: Provocation) -> Asked:
         ),
         flow_a=0.0 if about.quantity == "current" else FLOW_A,
     )
-
-
-def refund(stand: Stand, protection: Protection) -> None:
-    """Give back a provocation that was budgeted for and did not trip: a lock-out counts trips."""
-    stand.trips.spent[protection.name] -= 1
