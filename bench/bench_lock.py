@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import IO
 
 from bench.address_spelling import one_spelling
-from bench.definition import Definition, ModbusBinding
+from bench.definition import Definition
+from bench.definition_sections import ModbusBinding
 from bench.errors import Occupied, SafetyError
 from bench.state_folder import own_file_word, state_folder
 from bench.wall_clock import utc_now

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.definition import InstrumentSection
+from bench.definition_sections import InstrumentSection
 from bench.errors import BenchError
 from bench.state_folder import file_word, read_state, state_folder, write_state
 

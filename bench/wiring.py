@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.definition import HIGH_VOLTAGE_V, CanBinding, Definition
+from bench.definition import HIGH_VOLTAGE_V, Definition
+from bench.definition_sections import CanBinding
 from bench.errors import DefinitionError, WiringError
 
 # Own rule, cautious on purpose, no clause of a standard: one copper lead in free air, a few metres, 30 degC.

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench.clock import Clock
-from bench.definition import CanBinding, Definition
+from bench.definition import Definition
+from bench.definition_sections import CanBinding
 from bench.errors import DefinitionError
 from bench.profile import Profile
 from bench.simulated_clock import SimulatedClock

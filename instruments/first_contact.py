@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from bench.clock import Clock
 from bench.commissioning import ContactLine
-from bench.definition import Definition, InstrumentSection
+from bench.definition import Definition
+from bench.definition_sections import InstrumentSection
 from bench.errors import BenchError
 from bench.guard import Guardian
 from bench.reference import Reference

@@ -9,7 +9,8 @@ from pathlib import Path
 from bench.admission import Admission
 from bench.bench_lock import hold_bench
 from bench.clock import Clock
-from bench.definition import FILE, CanBinding, Definition
+from bench.definition import FILE, Definition
+from bench.definition_sections import CanBinding
 from bench.dut_identity import check_dut
 from bench.errors import DefinitionError, InstrumentError
 from bench.observer import Observers

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bench.can_hub import CanHub
-from bench.definition import CanBinding, Definition, ModbusBinding
+from bench.definition import Definition
+from bench.definition_sections import CanBinding, ModbusBinding
 from bench.errors import DefinitionError
 from bench.profile import CanDbcLink, Profile
 from bench.simulated_clock import SimulatedClock

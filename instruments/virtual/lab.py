@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from bench.definition import CanBinding, Definition, ModbusBinding
+from bench.definition import Definition
+from bench.definition_sections import CanBinding, ModbusBinding
 from bench.errors import DefinitionError
 from bench.loading import nearest
 from bench.profile import Profile

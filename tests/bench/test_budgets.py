@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bench import budgets
-from bench.definition import Definition, Measuring, find_definition, load_definition
+from bench.definition import Definition, find_definition, load_definition
+from bench.definition_sections import Measuring
 from bench.errors import DefinitionError
 from bench.judgements import CALIBRATION_GAPS, judge
 from bench.timing import flag_delay, trip_delay

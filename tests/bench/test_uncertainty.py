@@ -8,7 +8,7 @@ import random
 import pytest
 from pydantic import ValidationError
 
-from bench.definition import ReferenceShunt
+from bench.definition_sections import ReferenceShunt
 from bench.errors import OutOfRange
 from bench.uncertainty import (
     Accuracy,
