@@ -402,7 +402,7 @@ def test_a_misspelt_key_names_its_path_and_the_nearest_spelling(
     [
         ("bench.clock", "real", "bench.clock: 'real' is not valid; known are simulated, wall"),
         ("links.can.medium", "cann", "links.can.medium: 'cann' is not valid; did you mean 'can'?"),
-        ("topology.cells", "emulated", "topology.cells: 'emulated' is not valid; known are pack"),
+        ("topology.cells", "emulatd", "topology.cells: 'emulatd' is not valid; did you mean 'emulated'?"),
         (
             "instruments.sink.accuracy",
             {"curent": {"offset": 0.1}},
