@@ -11,21 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.attribution import (
-    Ending,
     ended_by_bench,
     find_end,
     magnitude,
     not_by_switch,
     raised_flags,
-    switch_drop_v,
 )
 from bench.errors import Inconclusive
-from bench.evidence import Measurement, fact
+from bench.evidence import Measurement
 from bench.judgements import REFERENCE, judgement
 from bench.quantities import Direction
 from bench.stimulus_trace import stimulus_trace
 from bench.timing import between_samples
 from bench.traces import Trace, Traces
+from bench.trip_parts import after_trip, delay, opened_early, require_by_bms
 from bench.uncertainty import Budget, Contribution, Uncertain
 from bench.verdict import DecisionRule, Limits
 
@@ -115,7 +114,20 @@ def stimulus_trips(
     if crossing is None:
         if asked.beyond(asked.furthest(stimulus), threshold):
             raise Inconclusive(f"{channel} was beyond {threshold:g} {unit} before the recording began")
-        return [_opened_early(traces, rule, protection, asked, stimulus, current, flow_a, begin_s, role, other_flags)]
+        return [
+            opened_early(
+                traces,
+                rule,
+                protection,
+                current,
+                begin_s,
+                role=role,
+                other_flags=other_flags,
+                never=f"{channel} never crossed {threshold:g} {unit}; at most {asked.furthest(stimulus):.4g}",
+                where=lambda ending, at_s: f"{stimulus.at(at_s):.4g} {unit}",
+                least_a=0.5 * flow_a,
+            )
+        ]
     t0_s, gap_s = crossing
     flowing = current.between(begin_s, t0_s)
     if not len(flowing) or flowing.values[-1] < 0.5 * flow_a:
@@ -142,34 +154,23 @@ def stimulus_trips(
             )
         name = f"{protection}: no trip at {furthest:.4g} {unit} for"
         hint = f"the bench ended it after {waited.value:.1f} s"
-        return [_delay(name, waited, delay_min_s, delay_max_s, rule, t0_s, hint)]
+        return [delay(name, waited, delay_min_s, delay_max_s, rule, t0_s, hint)]
     if ending.at_s is None:
         raise Inconclusive(
             f"{protection}: the recording ends at {end_s:.1f} s while {ending.before_a:.1f} A still flow"
         )
-    by_bench = ended_by_bench(traces, role, begin_s, ending.at_s - ending.gap_s)
-    by_bench = by_bench or not_by_switch(traces, role, ending.at_s, end_s)
-    if by_bench:
-        raise Inconclusive(by_bench)
+    require_by_bms(traces, role, begin_s, ending.at_s, ending.gap_s, end_s)
     edges.append(between_samples("end between samples", ending.gap_s))
     if averaging_s:
         edges.append(Contribution.within("averaging of the reference", averaging_s / 2.0, "rectangular"))
-    found = Budget("s", tuple(edges)).of(ending.at_s - t0_s)
+    # A fall is seen at the end of the averaging in which it lies: anywhere in it, on average in its middle.
+    found = Budget("s", tuple(edges)).of(ending.at_s - averaging_s / 2.0 - t0_s)
     word = "late" if found.value > delay_max_s else "early"
     hint = "" if delay_min_s <= found.value <= delay_max_s else f"looks like: it trips too {word}"
-    left = current.between(ending.at_s + 0.2, end_s).need(2)
-    left_a = max(left.values, key=abs)
     return [
-        _delay(named, found, delay_min_s, delay_max_s, rule, t0_s, hint),
-        Measurement(
-            name=f"{protection}: current after the trip",
-            value=Uncertain(left_a, reference_u_a, "A"),
-            limits=Limits.around(0.0, zero_a),
-            rule=rule,
-            source=REFERENCE,
-            reference=f"{switch_drop_v(traces, role, ending.at_s, end_s):.1f} V across the open switch",
-            at_s=ending.at_s,
-            hint="" if abs(left_a) < zero_a else "looks like: it opens but does not interrupt",
+        delay(named, found, delay_min_s, delay_max_s, rule, t0_s, hint),
+        after_trip(
+            traces, rule, protection, current, ending.at_s, end_s, zero_a=zero_a, reference_u_a=reference_u_a, role=role
         ),
     ]
 
@@ -187,46 +188,6 @@ def recorded_until(traces: Traces, current: Trace, begin_s: float, end_s: float)
     aborts = (mark.at_s for mark in traces.marks if mark.name == "abort" and begin_s <= mark.at_s <= end_s)
     over_s = [at_s for at_s in (ending.at_s, next(aborts, None)) if at_s is not None]
     return min([end_s, *(at_s + ending.gap_s for at_s in over_s)])
-
-
-def _delay(
-    name: str, value: Uncertain, low_s: float, high_s: float, rule: DecisionRule, at_s: float, hint: str
-) -> Measurement:
-    limits = Limits(low=low_s if low_s > 0 else None, high=high_s)
-    return Measurement(name=name, value=value, limits=limits, rule=rule, source=REFERENCE, at_s=at_s, hint=hint)
-
-
-def _opened_early(
-    traces: Traces,
-    rule: DecisionRule,
-    protection: str,
-    asked: Demand,
-    stimulus: Trace,
-    current: Trace,
-    flow_a: float,
-    begin_s: float,
-    role: str,
-    other_flags: list[str],
-) -> Measurement:
-    """The threshold was never crossed: the BMS opened before, or the bench did not move the stimulus."""
-    ending: Ending = find_end(current, begin_s)
-    if ending.at_s is None or ending.before_a < 0.5 * flow_a:
-        raise Inconclusive(
-            f"{stimulus.name} never crossed {asked.threshold:g} {asked.unit}; at most {asked.furthest(stimulus):.4g}"
-        )
-    reason = ended_by_bench(traces, role, begin_s, ending.at_s - ending.gap_s)
-    reason = reason or not_by_switch(traces, role, ending.at_s, current.at_s[-1])
-    excuse = raised_flags(traces, other_flags, begin_s, current.at_s[-1])
-    if reason or excuse:
-        raise Inconclusive(reason or f"another protection acted first: {', '.join(excuse)}")
-    return fact(
-        f"{protection}: stays closed below its threshold",
-        False,
-        True,
-        rule=rule,
-        at_s=ending.at_s,
-        hint=f"looks like: it trips too early, at {stimulus.at(ending.at_s):.4g} {asked.unit}",
-    )
 
 
 @judgement

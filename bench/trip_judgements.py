@@ -23,7 +23,8 @@ from bench.judgements import REFERENCE, heard, judgement
 from bench.quantities import Direction, show
 from bench.rise import early_on_the_way, find_rise, require_demand
 from bench.timing import between_samples, flag_delay, trip_delay
-from bench.traces import Trace, Traces
+from bench.traces import Traces
+from bench.trip_parts import after_trip, delay, opened_early, require_by_bms
 from bench.uncertainty import Budget, Uncertain
 from bench.verdict import DecisionRule, Limits
 
@@ -128,7 +129,20 @@ def trips(
             f"{protection}: the current only came to {max(trace.values):.2f} A, inside the tolerance of its threshold"
         )
     if rise is None:
-        return [_early(traces, rule, protection, trace, threshold_a, begin_s, role, other_flags)]
+        never = f"the stimulus never crossed {threshold_a:.1f} A; the reference shows at most {max(trace.values):.2f} A"
+        return [
+            opened_early(
+                traces,
+                rule,
+                protection,
+                trace,
+                begin_s,
+                role=role,
+                other_flags=other_flags,
+                never=never,
+                where=lambda ending, at_s: f"{ending.before_a:.1f} A",
+            )
+        ]
     t0_s, gap_s = rise.t0_s, rise.gap_s
     peak_a = max(trace.values)
     ending = find_end(trace, rise.earliest_s)
@@ -152,15 +166,10 @@ def trips(
         hint = f"the bench ended it after {abort - t0_s:.1f} s; current now {now} (measured)"
         lowest = held.of(abort - t0_s)
         name = f"{protection}: no trip at {peak_a:.1f} A for"
-        return [_delay(name, lowest, delay_min_s, delay_max_s, rule, t0_s, hint)]
+        return [delay(name, lowest, delay_min_s, delay_max_s, rule, t0_s, hint)]
     if ending.at_s is None:
         raise Inconclusive(f"{protection}: the recording ends at {end_s:.1f} s while {peak_a:.1f} A still flow")
-    by_bench = ended_by_bench(traces, role, begin_s, ending.at_s - ending.gap_s)
-    if by_bench:
-        raise Inconclusive(by_bench)
-    if by_other := not_by_switch(traces, role, ending.at_s, end_s):
-        raise Inconclusive(by_other)
-    drop_v = switch_drop_v(traces, role, ending.at_s, end_s)
+    require_by_bms(traces, role, begin_s, ending.at_s, ending.gap_s, end_s)
     found_s = ending.at_s - t0_s
     budget = trip_delay(gap_s, ending.gap_s, averaging_s=averaging_s, threshold_share=threshold_a / peak_a)
     value = budget.plus(*rise.contributions).of(found_s)
@@ -169,59 +178,12 @@ def trips(
     hint = (
         "" if delay_min_s <= found_s <= delay_max_s else f"it trips too {'late' if found_s > delay_max_s else 'early'}"
     )
-    off = trace.between(ending.at_s + 0.2, end_s).need(3)
-    left_a = max(off.values, key=abs)
     return [
-        _delay(f"{protection}: trip delay at {peak_a:.1f} A", value, delay_min_s, delay_max_s, rule, t0_s, hint),
-        Measurement(
-            name=f"{protection}: current after the trip",
-            value=Uncertain(left_a, reference_u_a, "A"),
-            limits=Limits.around(0.0, zero_a),
-            rule=rule,
-            source=REFERENCE,
-            reference=f"{drop_v:.1f} V across the open switch",
-            at_s=ending.at_s,
-            hint="" if abs(left_a) < zero_a else "looks like: it opens but does not interrupt",
+        delay(f"{protection}: trip delay at {peak_a:.1f} A", value, delay_min_s, delay_max_s, rule, t0_s, hint),
+        after_trip(
+            traces, rule, protection, trace, ending.at_s, end_s, zero_a=zero_a, reference_u_a=reference_u_a, role=role
         ),
     ]
-
-
-def _delay(
-    name: str, value: Uncertain, low_s: float, high_s: float, rule: DecisionRule, at_s: float, hint: str
-) -> Measurement:
-    limits = Limits(low=low_s if low_s > 0 else None, high=high_s)
-    return Measurement(name=name, value=value, limits=limits, rule=rule, source=REFERENCE, at_s=at_s, hint=hint)
-
-
-def _early(
-    traces: Traces,
-    rule: DecisionRule,
-    protection: str,
-    trace: Trace,
-    threshold_a: float,
-    begin_s: float,
-    role: str,
-    other_flags: list[str],
-) -> Measurement:
-    """The threshold was never reached: the BMS opened before, or the bench could not."""
-    ending = find_end(trace, begin_s)
-    if ending.at_s is None:
-        raise Inconclusive(
-            f"the stimulus never crossed {threshold_a:.1f} A; the reference shows at most {max(trace.values):.2f} A"
-        )
-    by_bench = ended_by_bench(traces, role, begin_s, ending.at_s - ending.gap_s)
-    by_bench = by_bench or not_by_switch(traces, role, ending.at_s, trace.at_s[-1])
-    excuse = raised_flags(traces, other_flags, begin_s, trace.at_s[-1])
-    if by_bench or excuse:
-        raise Inconclusive(by_bench or f"another protection acted first: {', '.join(excuse)}")
-    return fact(
-        f"{protection}: stays closed below its threshold",
-        False,
-        True,
-        rule=rule,
-        at_s=ending.at_s,
-        hint=f"looks like: it trips too early, at {ending.before_a:.1f} A",
-    )
 
 
 @judgement

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bench.clock import Clock
 from bench.errors import DefinitionError, InstrumentError
+from bench.roles import Record
+from instruments.modbus_board import greet
 from instruments.transports.modbus import ModbusTransport
 
 RELAYS = 8  # of one board
+SPACING_S = 0.005  # 3.5 characters at 9600 baud are 4 ms
 ARMATURE_S = 0.03  # electro-mechanical relays need 10 to 20 ms, and bounce
 
 
@@ -52,6 +56,29 @@ class RelayBoards:
                 )
         if not self.link.clock.in_callback:
             self.link.clock.sleep(ARMATURE_S)
+
+
+def open_boards(
+    name: str, address: str, device_ids: tuple[int, ...], *, clock: Clock, record: Record, timeout_s: float
+) -> RelayBoards:
+    """Connect to the boards on a line and see that every one of them answers; nothing is changed.
+
+    Raises:
+        ConnectionLost, InstrumentTimeout: a board does not answer.
+    """
+    link = ModbusTransport(
+        name,
+        address,
+        clock=clock,
+        record=record,
+        device_id=device_ids[0],
+        framing="rtu",
+        timeout_s=timeout_s,
+        spacing_s=SPACING_S,
+    )
+    boards = RelayBoards(link, device_ids)
+    greet(link, boards.read)
+    return boards
 
 
 def device_ids_of(name: str, options: Mapping[str, object]) -> tuple[int, ...]:

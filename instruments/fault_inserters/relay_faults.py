@@ -23,11 +23,7 @@ from bench.emulation import SHORT_CIRCUIT, fault_kind
 from bench.errors import DefinitionError, OutOfRange
 from bench.roles import Identity, Record
 from instruments.driver import check_options, option
-from instruments.modbus_board import greet
-from instruments.relay_boards import RelayBoards, device_ids_of
-from instruments.transports.modbus import ModbusTransport
-
-_SPACING_S = 0.005  # 3.5 characters at 9600 baud are 4 ms
+from instruments.relay_boards import RelayBoards, device_ids_of, open_boards
 
 
 class RelayFaults:
@@ -72,19 +68,8 @@ class RelayFaults:
         device_ids = device_ids_of(name, options)
         relays = _relays_of(name, options, 8 * len(device_ids))
         serial = option(name, options, "serial", "")
-        link = ModbusTransport(
-            name,
-            address,
-            clock=clock,
-            record=record,
-            device_id=device_ids[0],
-            framing="rtu",
-            timeout_s=timeout_s,
-            spacing_s=_SPACING_S,
-        )
-        inserter = cls(name, RelayBoards(link, device_ids), relays, serial)
-        greet(link, inserter.inserted)
-        return inserter
+        boards = open_boards(name, address, device_ids, clock=clock, record=record, timeout_s=timeout_s)
+        return cls(name, boards, relays, serial)
 
     def identify(self) -> Identity:
         """See that every board answers. Its serial number is the definition's: the boards know none."""

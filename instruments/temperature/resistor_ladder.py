@@ -32,11 +32,8 @@ from bench.errors import InstrumentError, OutOfRange
 from bench.quantities import finite
 from bench.roles import Identity, Record
 from instruments.driver import check_options, option
-from instruments.relay_boards import ARMATURE_S, RelayBoards, device_ids_of
+from instruments.relay_boards import ARMATURE_S, RelayBoards, device_ids_of, open_boards
 from instruments.resistor_networks import Network, networks_of
-from instruments.transports.modbus import ModbusTransport
-
-_SPACING_S = 0.005  # 3.5 characters at 9600 baud are 4 ms
 
 
 class ResistorLadder:
@@ -90,23 +87,7 @@ class ResistorLadder:
         device_ids = device_ids_of(name, options)
         networks, tolerance_pct = networks_of(name, options, 8 * len(device_ids))
         serial = option(name, options, "serial", "")
-        link = ModbusTransport(
-            name,
-            address,
-            clock=clock,
-            record=record,
-            device_id=device_ids[0],
-            framing="rtu",
-            timeout_s=timeout_s,
-            spacing_s=_SPACING_S,
-        )
-        try:
-            link.connect()
-            boards = RelayBoards(link, device_ids)
-            boards.read()
-        except BaseException:
-            link.close()
-            raise
+        boards = open_boards(name, address, device_ids, clock=clock, record=record, timeout_s=timeout_s)
         return cls(name, boards, networks, tolerance_pct, serial)
 
     def identify(self) -> Identity:
