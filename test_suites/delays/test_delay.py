@@ -16,7 +16,7 @@ REPEATED = {"must_trip": 10, "120pct": 3, "150pct": 3}  # more at the level wher
 @pytest.mark.protection_kinds(quantity="current")
 @AMPLITUDES
 @pytest.mark.case(id="DLY-CURRENT", function="trip delay", severity="critical")
-def test_every_repeat_of_a_current_keeps_the_delay(stand, expect, provocation, amplitude):
+def test_every_repeat_of_a_current_keeps_the_delay(provocation, stand, expect, amplitude):
     """{provocation} ends the current in time at {amplitude}, again and again, with flag and switch report apart"""
     protection = provocation.protection
     level_a = _level(stand, provocation, amplitude)
@@ -25,7 +25,7 @@ def test_every_repeat_of_a_current_keeps_the_delay(stand, expect, provocation, a
 
 @pytest.mark.protection_kinds(quantity="voltage", once=True)
 @pytest.mark.case(id="DLY-VOLTAGE", function="trip delay", severity="critical")
-def test_every_repeat_of_a_voltage_keeps_the_delay(stand, expect, provocation):
+def test_every_repeat_of_a_voltage_keeps_the_delay(provocation, stand, expect):
     """{provocation} ends the current in time after its voltage has stepped, again and again"""
     level = provocation.levels().must_trip
     _judge_repeats(stand, expect, provocation, level, repeats_allowed(stand, provocation.protection, 5))
@@ -33,7 +33,7 @@ def test_every_repeat_of_a_voltage_keeps_the_delay(stand, expect, provocation):
 
 @pytest.mark.protection_kinds(quantity="temperature", once=True)
 @pytest.mark.case(id="DLY-TEMPERATURE", function="trip delay", severity="critical")
-def test_every_repeat_of_a_temperature_keeps_the_delay(stand, expect, provocation):
+def test_every_repeat_of_a_temperature_keeps_the_delay(provocation, stand, expect):
     """{provocation} ends the current in time after its temperature has stepped, again and again"""
     level = provocation.levels().must_trip
     _judge_repeats(stand, expect, provocation, level, repeats_allowed(stand, provocation.protection, 5))

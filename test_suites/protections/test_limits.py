@@ -10,21 +10,23 @@ import pytest
 
 from bench import stimulus
 from bench.budgets import averaging_s
+from bench.letting_go import let_go
+from bench.offering import LEAST_PROBE_A, PROBE_A, must_flow, must_not_flow, offer
 from bench.procedures import role_of
 from bench.provoking.demands import excusing, foreign_flags, opened_at, stimulus_of, worded
+from bench.resolving import require_resolvable
 from bench.uncertainty import of_cycle
 from bench.verdict import abort_after_s, hold_time_s
 
 VOLTAGES = pytest.mark.protection_kinds(quantity="voltage")
 TEMPERATURES = pytest.mark.protection_kinds(quantity="temperature")
-PROBE_A = 10.0  # flows in the protection's direction while the stimulus is moved
-LEAST_PROBE_A = 2.0  # below this it is lost in what the bench sets off
 PROBE_S = 1.5
+LATE_S = 0.2  # after the end of a release window, by when it must have let go
 SETTLE_S = 0.5  # of the stimulus and of the probe before anything is judged
 BEFORE_S = 1.5  # recorded before the step, longer than an emulator needs to measure its cells twice
 AFTER_TRIP_S = 1.5
 PERSISTS_S = 5.0  # the cause stays this long after the trip, and nothing may flow
-WITHOUT_COMMAND_S = 10.0
+UNASKED_S = 10.0  # what waits for somebody stays open this long without
 
 
 def _judge_quiet(stand, expect, provocation):
@@ -55,6 +57,7 @@ def _judge_quiet(stand, expect, provocation):
 
 def _judge_trip(stand, expect, provocation):
     row = provocation.protection
+    require_resolvable(row, stand.definition, stand.profile)
     begin_s, end_s, level, moved_s = _provoke(stand, provocation)
     provocation.normal()
     _expect_trip(stand, expect, provocation, begin_s, end_s, level, moved_s)
@@ -85,32 +88,68 @@ def _judge_trip(stand, expect, provocation):
 def _judge_directions(stand, expect, provocation):
     """The blocked direction carries nothing while the cause persists, the permitted one does."""
     row, profile = provocation.protection, stand.profile
-    begin_s, end_s, level, moved_s = _provoke(stand, provocation)
-    if stand.guard.aborted:
-        _expect_trip(stand, expect, provocation, begin_s, end_s, level, moved_s)
+    level = _trip(stand, expect, provocation)
     _expect_blocked(stand, expect, row.about.direction, PERSISTS_S, "while the cause persists")
     other = row.about.direction.opposite
-    level_a = min(PROBE_A, profile.tolerates.body_diode_a)
     if not profile.bms.separate_switches or other.word in opened_at(profile, row, level):
         _expect_blocked(stand, expect, other, PROBE_S, "in the other direction, which is to be blocked too")
-    elif level_a < LEAST_PROBE_A:
-        stand.note(f"{profile.name} tolerates no current through a body diode: the other direction was NOT TESTED")
     else:
-        _expect_flow(stand, expect, other, level_a, "in the permitted direction after the trip")
+        level_a = min(PROBE_A, profile.tolerates.body_diode_a)
+        if level_a < LEAST_PROBE_A:
+            pytest.skip(
+                f"{profile.name} tolerates no current through a body diode; only the blocked direction was seen"
+            )
+        offered = offer(stand, other, PROBE_S, level_a)
+        expect("flows_again", **must_flow(stand, offered, "in the permitted direction after the trip"))
+    provocation.normal()
+
+
+def _judge_hold(stand, expect, provocation):
+    """It does not let go before its release is due."""
+    row = provocation.protection
+    release, about = row.release, row.about
+    if release.kind == "value":
+        held = _almost_released(provocation)
+        if about.quantity == "temperature" and about.above:
+            pytest.skip(f"{row.name}: relays go from one resistance to the next through colder ones, which release it")
+        if not about.beyond(row.threshold_si, held):
+            pytest.skip(f"{row.name}: tolerance and U leave no level between {release.value:g} and {row.threshold:g}")
+        if not about.beyond(held, row.release_value_si):
+            pytest.skip(f"{row.name}: no level is surely on this side of the release value {release.value:g}")
+    _trip(stand, expect, provocation)
+    if release.kind == "value":
+        stand.progress(f"{worded(provocation, held)}: {row.name} must not let go yet")
+        provocation.step(held)
+        stand.clock.sleep(SETTLE_S)
+        hold_s, what = 2.0 * row.delay_s.max, f"before the release value {release.value:g}"
+    elif release.kind == "time":
+        provocation.normal()
+        hold_s = 0.8 * release.after_s if release.window_s is None else 0.95 * release.window_s.min
+        what = "before its release time"
+    else:
+        provocation.normal()
+        hold_s, what = UNASKED_S, f"without {release.action or release.kind.replace('_', ' ')}"
+    _expect_blocked(stand, expect, about.direction, max(PROBE_S, hold_s), what)
     provocation.normal()
 
 
 def _judge_release(stand, expect, provocation):
     row = provocation.protection
-    way = row.about.direction
-    begin_s, end_s, level, moved_s = _provoke(stand, provocation)
-    if stand.guard.aborted:
-        # Nothing to release, and no skip: a protection that trips in one test and not in the next has failed.
-        _expect_trip(stand, expect, provocation, begin_s, end_s, level, moved_s)
-    _expect_blocked(stand, expect, way, PERSISTS_S, "while the cause persists")
-    _let_go(stand, expect, provocation)
+    if row.release.kind == "action":
+        pytest.skip(f"{row.name} releases by {row.release.action}; no suite does that yet")
+    _trip(stand, expect, provocation)
+    if row.release.kind == "value":
+        _go_back(stand, provocation)
+    else:
+        provocation.normal()
+        window, gone_s = row.release.window_s, stand.clock.now()
+        if row.release.kind == "time" and window is not None:
+            stand.clock.sleep_until(gone_s + window.max + LATE_S)
+        else:
+            let_go(stand, row, gone_s)
     began_s = stand.clock.now()
-    _expect_flow(stand, expect, way, PROBE_A, f"after the release by {row.release.kind}")
+    offered = offer(stand, row.about.direction, PROBE_S)
+    expect("flows_again", **must_flow(stand, offered, f"after the release by {row.release.kind}"))
     if row.flag is not None:
         expect("flag_falls", protection=row.name, flag=row.flag, begin_s=began_s, end_s=stand.clock.now())
 
@@ -137,9 +176,16 @@ def test_voltage_blocks_its_direction_and_permits_the_other(provocation, stand, 
 
 
 @VOLTAGES
+@pytest.mark.case(id="VL-HOLD", function="voltage protection", severity="critical")
+def test_voltage_holds_until_its_release_is_due(provocation, stand, expect):
+    """{provocation} stays open until what its release waits for"""
+    _judge_hold(stand, expect, provocation)
+
+
+@VOLTAGES
 @pytest.mark.case(id="VL-RELEASE", function="voltage protection", severity="critical")
 def test_voltage_releases_as_declared(provocation, stand, expect):
-    """{provocation} stays open while the cause persists and until its release, and then carries current again"""
+    """{provocation} lets go as declared, and then carries current again"""
     _judge_release(stand, expect, provocation)
 
 
@@ -165,9 +211,16 @@ def test_temperature_refuses_its_direction_and_permits_the_other(provocation, st
 
 
 @TEMPERATURES
+@pytest.mark.case(id="TL-HOLD", function="temperature protection", severity="critical")
+def test_temperature_holds_until_its_release_is_due(provocation, stand, expect):
+    """{provocation} stays open until what its release waits for"""
+    _judge_hold(stand, expect, provocation)
+
+
+@TEMPERATURES
 @pytest.mark.case(id="TL-RELEASE", function="temperature protection", severity="critical")
 def test_temperature_releases_as_declared(provocation, stand, expect):
-    """{provocation} stays open while the cause persists and until its release, and then carries current again"""
+    """{provocation} lets go as declared, and then carries current again"""
     _judge_release(stand, expect, provocation)
 
 
@@ -226,85 +279,34 @@ def _expect_trip(stand, expect, provocation, begin_s, end_s, level, moved_s):
     )
 
 
+def _trip(stand, expect, provocation):
+    """Provoke it; one that does not trip has failed here too: a protection that trips in one test only has failed."""
+    begin_s, end_s, level, moved_s = _provoke(stand, provocation)
+    if stand.guard.aborted:
+        _expect_trip(stand, expect, provocation, begin_s, end_s, level, moved_s)
+    return level
+
+
 def _expect_blocked(stand, expect, way, duration_s, what):
-    """Offer a small current all the time: closing for a moment shows, too."""
-    with stimulus.stepping(stand, way.sign * PROBE_A) as begin_s:
-        stand.clock.sleep(duration_s)
-        end_s = stand.clock.now()
-    expect(
-        "blocked",
-        direction=way.word,
-        begin_s=begin_s + 0.3,
-        end_s=end_s,
-        zero_a=stand.reference.off_limit_a,
-        reference_u_a=stand.reference.current_uncertainty(PROBE_A),
-        what=what,
-    )
+    expect("blocked", **must_not_flow(stand, offer(stand, way, duration_s), what))
 
 
-def _expect_flow(stand, expect, way, level_a, what):
-    with stimulus.stepping(stand, way.sign * level_a) as begin_s:
-        stand.clock.sleep(PROBE_S)
-        end_s = stand.clock.now()
-    expect(
-        "flows_again",
-        direction=way.word,
-        begin_s=begin_s + 0.5,
-        end_s=end_s,
-        level_a=level_a,
-        reference_u_a=stand.reference.current_uncertainty(level_a),
-        role=role_of(stand, way),
-        what=what,
-    )
-
-
-def _let_go(stand, expect, provocation):
-    """Take the cause away as the release demands it, looking on the way whether it lets go too early."""
+def _margin(provocation):
     row = provocation.protection
-    way, release, clock = row.about.direction, row.release, stand.clock
-    if release.kind == "value":
-        _go_back_by_value(stand, expect, provocation)
-        return
-    provocation.normal()
-    gone_s = clock.now()
-    if release.kind == "time":
-        early_s = 0.8 * release.after_s if release.window_s is None else 0.95 * release.window_s.min
-        _expect_blocked(stand, expect, way, max(PROBE_S, early_s), "before its release time")
-        latest_s = 1.1 * release.after_s + 2.0 if release.window_s is None else release.window_s.max + 0.2
-        clock.sleep_until(gone_s + max(latest_s, early_s + PROBE_S))
-    elif release.kind == "command":
-        _expect_blocked(stand, expect, way, WITHOUT_COMMAND_S, "without being asked")
-        stand.progress(f"{row.name}: clear and close again")
-        clock.sleep(1.0)
-        stand.dut.clear()
-        clock.sleep(max(1.0, getattr(stand.profile.operation, "reclose_wait_s", 0.0)))
-        stand.dut.ask_operation()
-    elif release.kind == "opposite_current":
-        level_a = min(PROBE_A, stand.profile.tolerates.body_diode_a)
-        with stimulus.stepping(stand, -way.sign * level_a):
-            clock.sleep(release.after_s + 2.0)
-    else:
-        pytest.skip(f"{row.name}: its release by {release.action} is tested in recovery, not here")
+    return row.release_tolerance_si + provocation.expanded(row.release_value_si)
 
 
-def _go_back_by_value(stand, expect, provocation):
-    """First almost to the release value: it must stay open. Then past it: it must let go."""
+def _almost_released(provocation):
+    """Return the level nearest to the release value at which it surely may not let go yet."""
+    return provocation.protection.about.further(provocation.protection.release_value_si, _margin(provocation))
+
+
+def _go_back(stand, provocation):
+    """Go past the release value, surely, and give it the time that it may take."""
     row = provocation.protection
-    about, value, tolerance = row.about, row.release_value_si, row.release_tolerance_si
-    margin = tolerance + provocation.expanded(value)
-    held, released = about.further(value, margin), about.further(value, -margin)
-    hold_s = 2.0 * row.delay_s.max
-    if about.quantity == "temperature" and about.above:
-        stand.note(
-            f"{row.name}: relays go from one resistance to the next through colder ones, which would release it: "
-            "whether it lets go too early was NOT TESTED"
-        )
-    elif about.beyond(row.threshold_si, held):
-        stand.progress(f"{worded(provocation, held)} for {hold_s:.0f} s: {row.name} must not let go yet")
-        provocation.step(held)
-        stand.clock.sleep(SETTLE_S)
-        _expect_blocked(stand, expect, about.direction, hold_s, f"before the release value {value:g}")
+    released = row.about.further(row.release_value_si, -_margin(provocation))
     stand.progress(f"{worded(provocation, released)}: {row.name} lets go")
     provocation.step(released, towards_trip=False)
     window = row.release.window_s
-    stand.clock.sleep(2.0 * row.delay_s.max + row.release.after_s + 1.0 if window is None else window.max + 0.3)
+    wait_s = 2.0 * row.delay_s.max + row.release.after_s + 1.0 if window is None else window.max + LATE_S
+    stand.clock.sleep(wait_s)

@@ -7,6 +7,7 @@ import pytest
 from bench import stimulus
 from bench.budgets import averaging_s
 from bench.errors import Inconclusive
+from bench.offering import LEAST_PROBE_A, PROBE_A, must_flow, must_not_flow, offer
 from bench.planning import delay_refusal
 from bench.procedures import excusing_flags, flags_but, levels_of, role_of, settle_time_s
 from bench.slopes import rise_s
@@ -15,9 +16,7 @@ from bench.verdict import abort_after_s, hold_time_s
 
 KINDS = pytest.mark.protection_kinds("charge_overcurrent", "discharge_overcurrent")
 AFTER_TRIP_S = 1.5  # recorded after the current has ended, for flags and for the current's real end
-PROBE_A = 10.0  # offered to see whether the path is open
 PROBE_S = 1.0
-LEAST_PROBE_A = 2.0  # below this the probe is lost in what the bench sets off
 READING_S = 1.0  # the shortest stretch of an overload over which a reading is judged
 RISE_FACTOR = 3.0  # how much longer than declared a slope may last, since each of its steps waits for an answer
 WITHOUT_COMMAND_S = 10.0  # a latched protection stays open this long without being asked
@@ -93,23 +92,14 @@ def test_releases_as_declared(stand, expect, profile, protection):
     stand.progress(f"{protection.name}: {PROBE_A:.0f} A are offered for {early_s:.0f} s and must not flow")
     _expect_blocked(stand, expect, way, max(PROBE_S, early_s))
     _wait_for_release(stand, protection, tripped_s)
-    again_s = _probe(stand, way)
-    expect(
-        "flows_again",
-        direction=way.word,
-        begin_s=again_s[0] + 0.5,
-        end_s=again_s[1],
-        level_a=PROBE_A,
-        reference_u_a=stand.reference.current_uncertainty(PROBE_A),
-        role=role_of(stand, way),
-        what=f"after the release by {protection.release.kind}",
-    )
+    again = offer(stand, way, PROBE_S)
+    expect("flows_again", **must_flow(stand, again, f"after the release by {protection.release.kind}"))
     if protection.flag is not None:
-        expect("stays_quiet", flags=[protection.flag], begin_s=again_s[1] - 0.5, end_s=again_s[1])
+        expect("stays_quiet", flags=[protection.flag], begin_s=again.end_s - 0.5, end_s=again.end_s)
 
 
 def _expect_trip(stand, expect, protection, begin_s, end_s, level_a):
-    way = protection.about.direction
+    way, window = protection.about.direction, protection.delay_at(level_a)
     expect(
         "trips",
         protection=protection.name,
@@ -118,8 +108,8 @@ def _expect_trip(stand, expect, protection, begin_s, end_s, level_a):
         must_trip_a=level_a,
         begin_s=begin_s,
         end_s=end_s,
-        delay_min_s=protection.delay_s.min,
-        delay_max_s=protection.delay_s.max,
+        delay_min_s=window.min,
+        delay_max_s=window.max,
         zero_a=stand.reference.off_limit_a,
         reference_u_a=stand.reference.current_uncertainty(level_a),
         role=role_of(stand, way),
@@ -131,16 +121,8 @@ def _expect_trip(stand, expect, protection, begin_s, end_s, level_a):
 
 def _expect_blocked(stand, expect, way, duration_s):
     """Offer a small current all the time until shortly before the release: closing for a moment shows, too."""
-    begin_s, end_s = _probe(stand, way, duration_s)
-    expect(
-        "blocked",
-        direction=way.word,
-        begin_s=begin_s + 0.3,
-        end_s=end_s,
-        zero_a=stand.reference.off_limit_a,
-        reference_u_a=stand.reference.current_uncertainty(PROBE_A),
-        what=f"in the {duration_s:.0f} s after the trip",
-    )
+    offered = offer(stand, way, duration_s)
+    expect("blocked", **must_not_flow(stand, offered, f"in the {duration_s:.0f} s after the trip"))
 
 
 def _expect_reading(stand, expect, protection, begin_s, reached_s):
@@ -189,17 +171,8 @@ def _expect_other_way(stand, expect, protection):
     if level_a < LEAST_PROBE_A:
         stand.note(f"{profile.name} tolerates no current through a body diode: the other direction was NOT TESTED")
         return
-    begin_s, end_s = _probe(stand, other, PROBE_S, level_a)
-    expect(
-        "flows_again",
-        direction=other.word,
-        begin_s=begin_s + 0.5,
-        end_s=end_s,
-        level_a=level_a,
-        reference_u_a=stand.reference.current_uncertainty(level_a),
-        role=role_of(stand, other),
-        what="in the permitted direction after the trip",
-    )
+    offered = offer(stand, other, PROBE_S, level_a)
+    expect("flows_again", **must_flow(stand, offered, "in the permitted direction after the trip"))
 
 
 def _almost_released_s(protection):
@@ -236,14 +209,6 @@ def _provoke(stand, protection):
     finally:
         stimulus.release(stand)
     return begin_s, end_s, level_a, reached_s
-
-
-def _probe(stand, way, duration_s=PROBE_S, level_a=PROBE_A):
-    """Offer a small current for a while; say when."""
-    with stimulus.stepping(stand, way.sign * level_a) as begin_s:
-        stand.clock.sleep(duration_s)
-        end_s = stand.clock.now()
-    return begin_s, end_s
 
 
 def _wait_for_release(stand, protection, tripped_s):
