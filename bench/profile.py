@@ -117,7 +117,7 @@ class Balancing(Frozen):
     begins_v: float = Field(gt=0, description="a cell above this may be bled")
     spread_v: float = Field(gt=0, description="by how much a cell must stand above the lowest to be bled")
     current_a: float = Field(gt=0, description="what bleeds a cell at 3.4 V")
-    current_tolerance_pct: float = Field(default=20.0, gt=0, description="how far that may be off")
+    current_tolerance_pct: float = Field(gt=0, description="how far that may be off")
     while_: Literal["charging", "always"] = Field(default="charging", alias="while", description="when")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bench.attribution import (
     ended_by_bench,
@@ -24,6 +25,7 @@ from bench.quantities import Direction
 from bench.stimulus_trace import stimulus_trace
 from bench.timing import between_samples
 from bench.traces import Trace, Traces
+from bench.trip_judgements import blocked
 from bench.trip_parts import after_trip, delay, opened_early, require_by_bms
 from bench.uncertainty import Budget, Contribution, Uncertain
 from bench.verdict import DecisionRule, Limits
@@ -135,8 +137,10 @@ def stimulus_trips(
     ending = find_end(current, t0_s)
     abort_s = next((mark.at_s for mark in traces.marks if mark.name == "abort" and t0_s <= mark.at_s <= end_s), None)
     until_s = min(at_s for at_s in (ending.at_s, abort_s, stimulus.at_s[-1]) if at_s is not None)
+    # From the second sample beyond the threshold on; where there is one only, it is all there is to prove the demand.
     held = stimulus.between(t0_s + gap_s, until_s)
-    if len(held) and not asked.surely(held, stimulus_u):
+    held = held if len(held) else stimulus.between(t0_s, until_s).need()
+    if not asked.surely(held, stimulus_u):
         raise Inconclusive(
             f"{channel} was {asked.nearest(held):.4g} ± {stimulus_u:.2g} {unit}, not surely beyond {demand:.4g}, from "
             "which on a trip is due"
@@ -199,6 +203,7 @@ def stimulus_quiet(
     channel: str,
     above: bool,
     quiet: float,
+    least: float,
     unit: str,
     stimulus_u: float,
     begin_s: float,
@@ -211,15 +216,17 @@ def stimulus_quiet(
 ) -> list[Measurement]:
     """Just inside its limit the BMS stays closed: the current flows on all through the window.
 
-    `quiet` is the stimulus up to which it must stay closed (threshold without tolerance).
+    `quiet` is the stimulus up to which it must stay closed (threshold without tolerance), `least` how far it must have
+    gone all the time: staying closed in peace is no proof.
 
     Raises:
-        Inconclusive: the stimulus surely left what must be tolerated, or something else ended the current.
+        Inconclusive: the stimulus was not held so far, or left what must be tolerated; another ended the current.
     """
     way = Direction.of(direction)
     stimulus = stimulus_trace(traces, channel, way, begin_s, end_s)
     current = magnitude(traces, way, begin_s, end_s)
     furthest = max(stimulus.values) if above else min(stimulus.values)
+    nearest = min(stimulus.values) if above else max(stimulus.values)
     outside = furthest + stimulus_u > quiet if above else furthest - stimulus_u < quiet
     lowest_a = min(current.values)
     if lowest_a < 0.5 * flow_a:
@@ -232,6 +239,8 @@ def stimulus_quiet(
             raise Inconclusive(
                 f"{channel} was at {furthest:.4g} ± {stimulus_u:.2g} {unit}; only up to {quiet:.4g} must it stay closed"
             )
+    elif nearest < least if above else nearest > least:
+        raise Inconclusive(f"{channel} was at {nearest:.4g} {unit}, {least:.4g} {unit} were to be held at least")
     return [
         Measurement(
             name=f"{protection}: lowest {way.word} current at {furthest:.4g} {unit}",
@@ -244,3 +253,34 @@ def stimulus_quiet(
             hint="" if lowest_a >= 0.5 * flow_a else "looks like: it trips too early",
         )
     ]
+
+
+@judgement
+def blocked_while(
+    traces: Traces,
+    rule: DecisionRule,
+    *,
+    channel: str,
+    unit: str,
+    stimulus_u: float,
+    direction: str,
+    begin_s: float,
+    end_s: float,
+    low: float | None = None,
+    high: float | None = None,
+    **offered: Any,
+) -> list[Measurement]:
+    """Although the bench offers it, no current flows while the stimulus surely lies within these limits.
+
+    `offered` is what `blocked` takes beside direction and window.
+
+    Raises:
+        Inconclusive: the stimulus was not surely there all the time, or as `blocked`.
+    """
+    stimulus = stimulus_trace(traces, channel, Direction.of(direction), begin_s, end_s)
+    span = Limits(low, high)
+    worst = min(stimulus.values, key=span.margin)
+    if span.margin(worst) < stimulus_u:
+        told = f"{worst:.4g} ± {stimulus_u:.2g} {unit}"
+        raise Inconclusive(f"{channel} was at {told}, not surely within {span} {unit}: its staying open proves nothing")
+    return blocked(traces, rule, direction=direction, begin_s=begin_s, end_s=end_s, **offered)

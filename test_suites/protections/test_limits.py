@@ -46,6 +46,7 @@ def _judge_quiet(stand, expect, provocation):
         "stimulus_quiet",
         **stimulus_of(provocation, level, ("threshold", "demand")),
         quiet=row.about.further(row.threshold_si, -row.tolerance_si),
+        least=row.about.further(level, -row.tolerance_si),
         begin_s=begin_s,
         end_s=end_s,
         **_flow(stand, way),
@@ -89,7 +90,7 @@ def _judge_directions(stand, expect, provocation):
     """The blocked direction carries nothing while the cause persists, the permitted one does."""
     row, profile = provocation.protection, stand.profile
     level = _trip(stand, expect, provocation)
-    _expect_blocked(stand, expect, row.about.direction, PERSISTS_S, "while the cause persists")
+    _expect_blocked_by_cause(stand, expect, provocation, PERSISTS_S)
     other = row.about.direction.opposite
     if not profile.bms.separate_switches or other.word in opened_at(profile, row, level):
         _expect_blocked(stand, expect, other, PROBE_S, "in the other direction, which is to be blocked too")
@@ -121,8 +122,14 @@ def _judge_hold(stand, expect, provocation):
         stand.progress(f"{worded(provocation, held)}: {row.name} must not let go yet")
         provocation.step(held)
         stand.clock.sleep(SETTLE_S)
-        hold_s, what = 2.0 * row.delay_s.max, f"before the release value {release.value:g}"
-    elif release.kind == "time":
+        edge = about.further(row.release_value_si, row.release_tolerance_si)
+        span = _span(about, edge, about.further(held, row.release_tolerance_si))
+        offered = offer(stand, about.direction, max(PROBE_S, 2.0 * row.delay_s.max))
+        what = f"before the release value {release.value:g}"
+        expect("blocked_while", **_watched(provocation, held), **span, **must_not_flow(stand, offered, what))
+        provocation.normal()
+        return
+    if release.kind == "time":
         provocation.normal()
         hold_s = 0.8 * release.after_s if release.window_s is None else 0.95 * release.window_s.min
         what = "before its release time"
@@ -138,6 +145,7 @@ def _judge_release(stand, expect, provocation):
     if row.release.kind == "action":
         pytest.skip(f"{row.name} releases by {row.release.action}; no suite does that yet")
     _trip(stand, expect, provocation)
+    _expect_blocked_by_cause(stand, expect, provocation, PROBE_S)
     if row.release.kind == "value":
         _go_back(stand, provocation)
     else:
@@ -291,9 +299,29 @@ def _expect_blocked(stand, expect, way, duration_s, what):
     expect("blocked", **must_not_flow(stand, offer(stand, way, duration_s), what))
 
 
+def _expect_blocked_by_cause(stand, expect, provocation, duration_s):
+    """The bench sees that the cause is still there: a protection that stays open in peace proves nothing."""
+    row = provocation.protection
+    demand = row.about.further(row.threshold_si, row.tolerance_si)
+    span = _span(row.about, demand, None)
+    offered = offer(stand, row.about.direction, duration_s)
+    watched = _watched(provocation, row.threshold_si)
+    expect("blocked_while", **watched, **span, **must_not_flow(stand, offered, "while the cause persists"))
+
+
+def _span(about, near, far):
+    """Return limits from the side of normal to the side of the trip; without the far one it is open there."""
+    return {"low": near, "high": far} if about.above else {"low": far, "high": near}
+
+
+def _watched(provocation, level):
+    row = provocation.protection
+    return {"channel": provocation.channel, "unit": row.unit_si, "stimulus_u": provocation.expanded(level)}
+
+
 def _margin(provocation):
     row = provocation.protection
-    return row.release_tolerance_si + provocation.expanded(row.release_value_si)
+    return row.release_tolerance_si + 3.0 * provocation.expanded(row.release_value_si)  # what was set may be off, too
 
 
 def _almost_released(provocation):
