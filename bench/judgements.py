@@ -47,6 +47,19 @@ def judgement(function: Judge) -> Judge:
     return function
 
 
+def register_all() -> None:
+    """Import every module that has judgements; each registers its own."""
+    import bench.clock_offset
+    import bench.delay_judgements
+    import bench.level_judgements
+    import bench.ramp_judgements
+    import bench.search_judgements
+    import bench.state_judgements
+    import bench.stimulus_judgements
+    import bench.trip_judgements
+    import bench.zero_judgements  # noqa: F401 - registers its judgements here
+
+
 def judge(name: str, traces: Traces, rule: DecisionRule, parameters: dict[str, Any]) -> list[Measurement]:
     """Run a judgement by name.
 
@@ -57,15 +70,7 @@ def judge(name: str, traces: Traces, rule: DecisionRule, parameters: dict[str, A
         DefinitionError: there is no judgement of that name, or its parameters do not fit.
         Inconclusive: the traces do not tell, or there was nothing to judge.
     """
-    import bench.clock_offset
-    import bench.delay_judgements
-    import bench.level_judgements
-    import bench.ramp_judgements
-    import bench.search_judgements
-    import bench.state_judgements
-    import bench.trip_judgements
-    import bench.zero_judgements  # noqa: F401 - registers its judgements here
-
+    register_all()
     try:
         function = REGISTRY[name]
     except KeyError:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import bench.judgements
 from bench.errors import DefinitionError, Inconclusive, OutOfRange
 from bench.evidence import Measurement
 from bench.judgements import judge
@@ -610,3 +615,11 @@ def test_a_reference_at_rest_reads_zero_or_judges_nothing() -> None:
 def test_a_judgement_over_nothing_is_no_pass() -> None:
     with pytest.raises(Inconclusive, match="nothing judged is no pass"):
         judge("stays_quiet", Traces(), DecisionRule(), {"flags": [], "begin_s": 0.0, "end_s": 1.0})
+
+
+def test_every_module_with_judgements_is_registered_from_the_start() -> None:
+    folder = Path(bench.judgements.__file__).parent
+    having = {path.stem for path in folder.glob("*.py") if re.search(r"^@judgement$", path.read_text("utf-8"), re.M)}
+    code = "import bench.judgements as j; j.register_all(); print(*{f.__module__ for f in j.REGISTRY.values()})"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert {name.removeprefix("bench.") for name in told.split()} == having
