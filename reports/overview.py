@@ -162,20 +162,37 @@ def _card(run: RunSummary, base: Path) -> list[str]:
             )
     if run.findings:
         out.append('<dl class="tests">')
-        for finding in run.findings[:SHOWN]:
-            link = _link(finding.folder, base, finding.title)
+        groups = _together(run.findings)
+        for group in groups[:SHOWN]:
+            first = group[0]
+            what = _link(first.folder, base, first.title) if len(group) == 1 else f"{len(group)} tests"
             out.append(
-                f'<dt><span class="{finding.outcome.value}-ink">{finding.outcome.words}</span> {link}</dt>'
-                f"<dd>{escape(finding.reason)}</dd>"
+                f'<dt><span class="{first.outcome.value}-ink">{first.outcome.words}</span> {what}</dt>'
+                f"<dd>{escape(first.reason)}</dd>"
             )
         out.append("</dl>")
-        if len(run.findings) > SHOWN:
-            out.append(f'<p class="soft">and {len(run.findings) - SHOWN} more in the report</p>')
+        left = sum(len(group) for group in groups[SHOWN:])
+        if left:
+            out.append(f'<p class="soft">and {left} more in the report</p>')
     out += [f'<p class="broken-ink">{escape(remark)}</p>' for remark in run.remarks]
     links = [(run.folder / "report.html", "report (Allure, one file)"), (run.folder, "evidence folder")]
     shown = [_link(target, base, text) for target, text in links if target.exists()]
     out += ['<p class="links">', *shown, "</p></section>"]
     return out
+
+
+def _together(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Put what was not tested for one and the same reason together; everything else stands alone."""
+    groups: list[list[Finding]] = []
+    by_reason: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.outcome is Outcome.SKIPPED and finding.reason in by_reason:
+            by_reason[finding.reason].append(finding)
+            continue
+        groups.append([finding])
+        if finding.outcome is Outcome.SKIPPED:
+            by_reason[finding.reason] = groups[-1]
+    return groups
 
 
 def _link(target: Path, base: Path, text: str) -> str:

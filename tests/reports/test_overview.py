@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,19 @@ def test_chromium_shows_it_and_it_asks_nothing(small_run: RunFolder, tmp_path: P
     assert page.until("document.body.innerText.includes('SIMULATED')")
     assert page.requests() == [path.as_uri()]
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_what_was_not_tested_for_one_reason_is_one_line_and_failures_never_are(
+    small_run: RunFolder, tmp_path: Path
+) -> None:
+    summary = summarise(small_run)
+    skipped = next(one for one in summary.findings if one.outcome is Outcome.SKIPPED)
+    failed = next(one for one in summary.findings if one.outcome is Outcome.FAILED)
+    other = replace(skipped, reason="no digitiser")
+    many = replace(summary, findings=(failed, failed, skipped, skipped, other, skipped))
+    write_overview(tmp_path / "index.html", "t", [many], [])
+    text = (tmp_path / "index.html").read_text("utf-8")
+    assert "3 tests" in text
+    assert text.count(f"<dd>{skipped.reason}</dd>") == 1
+    assert text.count("<dd>no digitiser</dd>") == 1
+    assert text.count(failed.title) == 2
