@@ -62,7 +62,10 @@ class TemperatureProvocation:
 
     def levels(self) -> StimulusLevels:
         """Return threshold ± tolerance ± U; the ladder's steps are taken care of by `step`."""
-        return trip_levels(self.protection, self.expanded(self.protection.threshold_si), 0.0)
+        row = self.protection
+        # U grows with temperature along the curve, so it is taken at the farther end of what is stepped to.
+        ends = (row.threshold_si, *(row.about.further(row.threshold_si, side * row.tolerance_si) for side in (-2, 2)))
+        return trip_levels(row, max(self.expanded(end) for end in ends), 0.0)
 
     def approach(self, level_si: float) -> None:
         """Nothing else has to move."""
